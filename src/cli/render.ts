@@ -1,0 +1,42 @@
+/** Errors and warnings as text: one place, from their facts. */
+import { Chalk } from 'chalk';
+import type { ChalkInstance } from 'chalk';
+import { DuoError } from '../errors.js';
+import type { ExitCode, Warning } from '../errors.js';
+
+export function palette(color: boolean): ChalkInstance {
+  return new Chalk({ level: color ? 2 : 0 });
+}
+
+/** Lines for stderr: what, given, expected, what to try. A defect of ours shows its stack. */
+export function renderError(error: unknown, color: boolean): string {
+  const paint = palette(color);
+  if (!(error instanceof DuoError)) {
+    const detail = error instanceof Error ? (error.stack ?? error.message) : String(error);
+    return `${paint.red('error:')} internal: ${detail}\n`;
+  }
+  const { what, given, expected, hint } = error.facts;
+  const rows = [
+    `${paint.red('error:')} ${what}`,
+    given === undefined ? '' : `  given:    ${given}`,
+    expected === undefined ? '' : `  expected: ${expected}`,
+    hint === undefined ? '' : `  ${paint.cyan('try:')}      ${hint}`,
+  ];
+  return `${rows.filter((row) => row !== '').join('\n')}\n`;
+}
+
+export function renderWarning(warning: Warning, color: boolean): string {
+  const hint = warning.hint === undefined ? '' : `\n  ${palette(color).cyan('try:')} ${warning.hint}`;
+  return `${palette(color).yellow('warning:')} ${warning.message}${hint}\n`;
+}
+
+/** The error as data, for --format json. */
+export function errorJson(error: unknown): Readonly<Record<string, unknown>> {
+  if (!(error instanceof DuoError)) return { code: 'internal', what: error instanceof Error ? error.message : String(error) };
+  const { code, what, given, expected, hint } = error.facts;
+  return { code, what, given, expected, hint };
+}
+
+export function exitCodeOf(error: unknown): ExitCode {
+  return error instanceof DuoError ? error.exitCode : 1;
+}

@@ -1,0 +1,65 @@
+/**
+ * Rotary tables. Frequencies and angles are rounded to float32 as transformers computes them
+ * (transformers/modeling_rope_utils.py), so that long positions agree with it to the last bit that matters.
+ */
+import type { Device, Tensor } from '../device/device.js';
+import { at } from '../errors.js';
+import type { ModelConfig, RopeScaling } from './config.js';
+
+export interface Rope {
+  readonly cos: Tensor; // (tokens, headDim / 2)
+  readonly sin: Tensor; // (tokens, headDim / 2)
+}
+
+/** Rotary tables for `positions` on the device. */
+export function ropeAt(device: Device, config: ModelConfig, positions: Int32Array): Rope {
+  const frequencies = inverseFrequencies(config);
+  const half = frequencies.length;
+  const cos = new Float32Array(positions.length * half);
+  const sin = new Float32Array(positions.length * half);
+  positions.forEach((position, token) => {
+    for (let i = 0; i < half; i++) {
+      const angle = Math.fround(position * at(frequencies, i));
+      cos[token * half + i] = Math.cos(angle);
+      sin[token * half + i] = Math.sin(angle);
+    }
+  });
+  const shape = [positions.length, half];
+  return { cos: device.upload(cos, shape), sin: device.upload(sin, shape) };
+}
+
+/** Positions start..start+count-1. */
+export function positionsFrom(start: number, count: number): Int32Array {
+  return Int32Array.from({ length: count }, (_, i) => start + i);
+}
+
+/** One frequency per pair of elements, (headDim / 2), scaled as the config says. */
+export function inverseFrequencies(config: ModelConfig): Float32Array {
+  const { headDim, ropeTheta, ropeScaling } = config;
+  return Float32Array.from({ length: headDim / 2 }, (_, i) =>
+    scale(1 / Math.fround(ropeTheta ** Math.fround((2 * i) / headDim)), ropeScaling),
+  );
+}
+
+function scale(frequency: number, scaling: RopeScaling): number {
+  switch (scaling.type) {
+    case 'default':
+      return frequency;
+    case 'linear':
+      return Math.fround(frequency) / scaling.factor;
+    case 'llama3':
+      return scaleLlama3(Math.fround(frequency), scaling);
+    default:
+      return scaling satisfies never;
+  }
+}
+
+/** Llama 3.1's schedule: long wavelengths are slowed by `factor`, short ones kept, the band between blended. */
+function scaleLlama3(frequency: number, scaling: Extract<RopeScaling, { type: 'llama3' }>): number {
+  const { factor, lowFreqFactor, highFreqFactor, originalPositions } = scaling;
+  const wavelength = (2 * Math.PI) / frequency;
+  if (wavelength > originalPositions / lowFreqFactor) return frequency / factor;
+  if (wavelength < originalPositions / highFreqFactor) return frequency;
+  const smooth = (originalPositions / wavelength - lowFreqFactor) / (highFreqFactor - lowFreqFactor);
+  return (1 - smooth) * (frequency / factor) + smooth * frequency;
+}
