@@ -10,9 +10,10 @@
 import type { Device, KeyValues, Tensor } from '../device/device.js';
 import { at, InternalError } from '../errors.js';
 import type { ModelConfig } from '../model/config.js';
+import { streamingTokens } from '../pattern/cache-bytes.js';
 import type { Mask } from '../pattern/schema.js';
-import { allRetrieval } from './bytes.js';
-import { heldRuns, keptRuns, positionsByRow, positionsOf, streamingRows } from './window-rows.js';
+import { uniformMask } from './uniform-mask.js';
+import { heldRuns, keptRuns, positionsByRow, positionsOf } from './window-rows.js';
 import type { CacheWindow, Run } from './window-rows.js';
 
 /**
@@ -67,7 +68,7 @@ export class HybridCache {
 
   /** A cache in which every head keeps every token. */
   static dense(device: Device, shape: Shape, contextTokens: number): HybridCache {
-    return new HybridCache(device, shape, { mask: allRetrieval(shape), window: { sink: 0, recent: 1 }, contextTokens });
+    return new HybridCache(device, shape, { mask: uniformMask(shape, 'retrieval'), window: { sink: 0, recent: 1 }, contextTokens });
   }
 
   get tokens(): number {
@@ -153,7 +154,7 @@ export class HybridCache {
       { kind: 'full', rows: this.contextTokens, heads: numbered.filter((h) => h.retrieval).map((h) => h.head) },
       {
         kind: 'streaming',
-        rows: streamingRows(this.window, this.contextTokens),
+        rows: streamingTokens(this.window, this.contextTokens),
         heads: numbered.filter((h) => !h.retrieval).map((h) => h.head),
       },
     ] as const;

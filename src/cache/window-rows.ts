@@ -20,11 +20,6 @@ export interface Run {
   readonly count: number;
 }
 
-/** Rows a streaming head's buffer has for a context. */
-export function streamingRows(window: CacheWindow, contextTokens: number): number {
-  return Math.min(contextTokens, window.sink + window.recent);
-}
-
 /** What is held after `tokens` tokens, in order of position. */
 export function heldRuns(window: CacheWindow, tokens: number): Run[] {
   return keptRuns(window, 0, tokens);
