@@ -1,0 +1,90 @@
+/** Files of a model folder, found and read with care: bounded sizes, regular files only, no way out of the folder. */
+import { lstatSync, readFileSync, realpathSync, statSync } from 'node:fs';
+import { basename, dirname, join, resolve, sep } from 'node:path';
+import { InputError } from '../errors.js';
+
+/** The folder a path names, links followed. @throws InputError when there is none. */
+export function modelFolder(path: string): string {
+  const expected = 'a directory with config.json and model.safetensors, as Hugging Face lays it out';
+  let folder: string;
+  try {
+    folder = realpathSync(resolve(path));
+  } catch (cause) {
+    throw new InputError({ code: 'model_missing', what: 'there is no such model directory', given: path, expected, cause });
+  }
+  if (!statSync(folder).isDirectory())
+    throw new InputError({ code: 'model_not_directory', what: 'the model path is not a directory', given: path, expected });
+  return folder;
+}
+
+/**
+ * Path of the regular file `name` in `folder`; undefined when it is not there. A link is followed if it ends in the
+ * folder or, in a hub cache (`<repository>/snapshots/<commit>`), in that repository's `blobs`.
+ * @throws InputError when it is a directory or a device, or leads elsewhere.
+ */
+export function findFile(folder: string, name: string): string | undefined {
+  const path = join(folder, name);
+  if (/[/\\\0]/.test(name) || name === '..')
+    throw new InputError({ code: 'file_outside', what: `file name ${JSON.stringify(name)} leaves the model folder`, given: folder });
+  try {
+    lstatSync(path);
+  } catch {
+    return undefined;
+  }
+  const target = followLink(path);
+  const root = realpathSync(folder);
+  const repository = basename(dirname(root)) === 'snapshots' ? dirname(dirname(root)) : undefined;
+  const allowed = [root, ...(repository === undefined ? [] : [join(repository, 'blobs')])];
+  if (!allowed.some((parent) => target.startsWith(parent + sep)))
+    throw new InputError({ code: 'file_outside', what: `${name} is a link that leaves the model folder`, given: path });
+  if (!statSync(target).isFile()) throw new InputError({ code: 'file_kind', what: `${name} is not a regular file`, given: path });
+  return path;
+}
+
+function followLink(path: string): string {
+  try {
+    return realpathSync(path);
+  } catch (cause) {
+    throw new InputError({ code: 'link_broken', what: `${basename(path)} is a link that leads nowhere`, given: path, cause });
+  }
+}
+
+/** A JSON object from a file of at most `maxBytes`. @throws InputError naming what is wrong with it. */
+export function readJsonObject(path: string, maxBytes: number): Readonly<Record<string, unknown>> {
+  const name = basename(path);
+  const { size } = statSync(path);
+  if (size > maxBytes)
+    throw new InputError({
+      code: 'json_size',
+      what: `${name} is too large`,
+      given: `${size} bytes`,
+      expected: `at most ${maxBytes} bytes`,
+    });
+  return parseJsonObject(readFileSync(path), name, path);
+}
+
+/** A JSON object from bytes. @throws InputError when they are not UTF-8, not JSON, or not an object. */
+export function parseJsonObject(bytes: Uint8Array, what: string, given: string): Readonly<Record<string, unknown>> {
+  const value = parseJson(decodeUtf8(bytes, what, given), what, given);
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    const got = value === null ? 'null' : Array.isArray(value) ? 'an array' : `a ${typeof value}`;
+    throw new InputError({ code: 'json_shape', what: `${what} must be a JSON object, got ${got}`, given });
+  }
+  return value as Readonly<Record<string, unknown>>;
+}
+
+function decodeUtf8(bytes: Uint8Array, what: string, given: string): string {
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
+  } catch (cause) {
+    throw new InputError({ code: 'json_utf8', what: `${what} is not valid UTF-8`, given, cause });
+  }
+}
+
+function parseJson(text: string, what: string, given: string): unknown {
+  try {
+    return JSON.parse(text) as unknown;
+  } catch (cause) {
+    throw new InputError({ code: 'json_syntax', what: `${what} is not valid JSON: ${(cause as Error).message}`, given, cause });
+  }
+}

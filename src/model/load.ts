@@ -1,0 +1,146 @@
+/** Models from disk: what one is (`readModelInfo`, headers only) and the model itself on a device (`loadModel`). */
+import { createHash } from 'node:crypto';
+import type { Device, Tensor } from '../device/device.js';
+import { InternalError, InterruptedError } from '../errors.js';
+import type { Warn } from '../errors.js';
+import type { OnProgress } from '../progress.js';
+import { openCheckpoint } from './checkpoint.js';
+import type { Checkpoint } from './checkpoint.js';
+import type { ModelConfig } from './config.js';
+import { layerWeights } from './families.js';
+import type { Model, Weights } from './model.js';
+import { streamSafetensors } from './safetensors.js';
+import { hasTokenizer, readTokenizer } from './tokenizer.js';
+
+export { defaultModelPath } from './checkpoint.js';
+
+/** Weights are held in float32. */
+const HELD_BYTES = 4;
+
+export interface ModelInfo {
+  readonly id: string;
+  readonly folder: string;
+  readonly config: ModelConfig;
+  readonly endTokens: readonly number[];
+  readonly parameters: number;
+  /** Bytes of the weight files. */
+  readonly storedBytes: number;
+  /** Bytes of the weights on the device. */
+  readonly weightBytes: number;
+  /** Bytes of the largest tensor on the device: while loading, this much more is needed for a moment. */
+  readonly largestTensorBytes: number;
+  /** The tensors needed, in the order of the files. */
+  readonly tensors: readonly { readonly name: string; readonly dtype: string; readonly shape: readonly number[] }[];
+  readonly hasTokenizer: boolean;
+}
+
+export interface LoadOptions {
+  readonly onProgress?: OnProgress;
+  readonly warn?: Warn;
+  readonly signal?: AbortSignal;
+}
+
+/** What a model is, from config and headers alone: milliseconds, and no device. @throws InputError as `openCheckpoint`. */
+export function readModelInfo(path: string, warn: Warn = () => undefined): ModelInfo {
+  const checkpoint = openCheckpoint(path, warn);
+  const elements = checkpoint.tensors.map(({ shape }) => shape.reduce((product, size) => product * size, 1));
+  const parameters = elements.reduce((sum, count) => sum + count, 0);
+  return {
+    id: checkpoint.id,
+    folder: checkpoint.folder,
+    config: checkpoint.config,
+    endTokens: checkpoint.endTokens,
+    parameters,
+    storedBytes: storedBytes(checkpoint),
+    weightBytes: parameters * HELD_BYTES,
+    largestTensorBytes: Math.max(...elements) * HELD_BYTES,
+    tensors: checkpoint.tensors.map(({ name, dtype, shape }) => ({ name, dtype, shape })),
+    hasTokenizer: hasTokenizer(checkpoint.folder),
+  };
+}
+
+/**
+ * Loads a model onto `device`, whose `scope` must not be open around it (loading yields to the event loop). Weights are
+ * widened to float32 tensor by tensor while the files are read, once, and hashed.
+ * @throws InputError as `openCheckpoint` and `readTokenizer`; InterruptedError when `signal` is aborted. Nothing stays on the device then.
+ */
+export async function loadModel(path: string, device: Device, options: LoadOptions = {}): Promise<Model> {
+  const checkpoint = openCheckpoint(path, options.warn ?? (() => undefined));
+  const tokenizer = readTokenizer(checkpoint.folder, checkpoint.config.vocab);
+  const tensors = new Map<string, Tensor>();
+  try {
+    const hash = await loadTensors(checkpoint, device, tensors, options);
+    return {
+      id: checkpoint.id,
+      hash,
+      config: checkpoint.config,
+      tokenizer,
+      endTokens: checkpoint.endTokens,
+      device,
+      weights: arrange(checkpoint, tensors),
+      weightBytes: [...tensors.values()].reduce((sum, tensor) => sum + tensor.bytes, 0),
+    };
+  } catch (error) {
+    device.free(...tensors.values());
+    throw error;
+  }
+}
+
+/** Frees a model's weights. */
+export function freeModel({ device, weights }: Model): void {
+  const { embedding, layers, finalNorm, head } = weights;
+  device.free(embedding, finalNorm, ...layers.flatMap((layer) => Object.values(layer) as Tensor[]));
+  if (head !== embedding) device.free(head);
+}
+
+/** Fills `tensors` by name and returns the SHA-256 over the files in the order of their names. */
+async function loadTensors(checkpoint: Checkpoint, device: Device, tensors: Map<string, Tensor>, options: LoadOptions): Promise<string> {
+  const needed = new Set(checkpoint.tensors.map((tensor) => `${tensor.file.path}\0${tensor.name}`));
+  const hash = createHash('sha256');
+  const total = storedBytes(checkpoint);
+  let done = 0;
+  for (const file of checkpoint.files)
+    await streamSafetensors(file, {
+      wants: (name) => needed.has(`${file.path}\0${name}`),
+      onBytes: (piece) => {
+        hash.update(piece);
+        done += piece.length;
+      },
+      onTensor: (tensor, values) => tensors.set(tensor.name, device.upload(values, tensor.shape)),
+      check: () => {
+        stopIfAborted(options.signal, checkpoint);
+        options.onProgress?.({ stage: 'loading weights', done, total, note: checkpoint.id });
+      },
+    });
+  return hash.digest('hex');
+}
+
+function stopIfAborted(signal: AbortSignal | undefined, checkpoint: Checkpoint): void {
+  if (signal?.aborted !== true) return;
+  throw new InterruptedError({
+    code: 'interrupted',
+    what: 'stopped while the model was loading',
+    given: checkpoint.folder,
+    hint: 'run the command again',
+  });
+}
+
+function arrange(checkpoint: Checkpoint, tensors: ReadonlyMap<string, Tensor>): Weights {
+  const { family, config } = checkpoint;
+  const fetch = (name: string): Tensor => {
+    const tensor = tensors.get(name);
+    if (tensor === undefined) throw new InternalError(`tensor ${name} was not read`);
+    return tensor;
+  };
+  const embedding = fetch(family.names.embedding);
+  return {
+    embedding,
+    layers: Array.from({ length: config.layers }, (_, layer) => layerWeights(family, layer, fetch)),
+    finalNorm: fetch(family.names.finalNorm),
+    head: config.tied ? embedding : fetch(family.names.head),
+  };
+}
+
+function storedBytes(checkpoint: Checkpoint): number {
+  return checkpoint.files.reduce((sum, file) => sum + file.bytes, 0);
+}

@@ -1,0 +1,62 @@
+/** Number formats that safetensors files hold, and how those of weights become float32. */
+import { endianness } from 'node:os';
+import { EnvironmentError } from '../errors.js';
+
+export interface StoredDtype {
+  readonly bytes: number;
+  /** Writes `source`, whose bytes start on a multiple of 4, as float32; absent: not a type weights may have. */
+  readonly widen?: (source: Uint8Array, target: Float32Array) => void;
+}
+
+/** Every whole-byte type of the format: a header may name any, weights are F32, F16 or BF16. */
+export const STORED_DTYPES: ReadonlyMap<string, StoredDtype> = new Map<string, StoredDtype>([
+  ['F32', { bytes: 4, widen: copyFloat32 }],
+  ['F16', { bytes: 2, widen: widenFloat16 }],
+  ['BF16', { bytes: 2, widen: widenBfloat16 }],
+  ...(['F64', 'I64', 'U64', 'C64'] as const).map((name): [string, StoredDtype] => [name, { bytes: 8 }]),
+  ...(['I32', 'U32'] as const).map((name): [string, StoredDtype] => [name, { bytes: 4 }]),
+  ...(['I16', 'U16'] as const).map((name): [string, StoredDtype] => [name, { bytes: 2 }]),
+  ...(['I8', 'U8', 'BOOL', 'F8_E4M3', 'F8_E5M2', 'F8_E8M0', 'F8_E4M3FNUZ', 'F8_E5M2FNUZ'] as const).map((name): [string, StoredDtype] => [
+    name,
+    { bytes: 1 },
+  ]),
+]);
+
+/** The files are little-endian, and are read as they lie. @throws EnvironmentError on a big-endian machine. */
+export function requireLittleEndian(): void {
+  if (endianness() === 'LE') return;
+  throw new EnvironmentError({
+    code: 'big_endian',
+    what: 'weight files cannot be read on a big-endian machine',
+    expected: 'a little-endian machine',
+  });
+}
+
+function copyFloat32(source: Uint8Array, target: Float32Array): void {
+  new Uint8Array(target.buffer, target.byteOffset, target.byteLength).set(source);
+}
+
+/** bfloat16 is the upper half of a float32. */
+function widenBfloat16(source: Uint8Array, target: Float32Array): void {
+  const halves = new Uint16Array(source.buffer, source.byteOffset, target.length);
+  const words = new Uint32Array(target.buffer, target.byteOffset, target.length);
+  for (let i = 0; i < words.length; i++) words[i] = (halves[i] ?? 0) << 16;
+}
+
+/** All 65,536 values of float16, made at first use. */
+let float16Values: Float32Array | undefined;
+
+function widenFloat16(source: Uint8Array, target: Float32Array): void {
+  const values = (float16Values ??= Float32Array.from({ length: 65_536 }, (_, half) => float16Value(half)));
+  const halves = new Uint16Array(source.buffer, source.byteOffset, target.length);
+  for (let i = 0; i < target.length; i++) target[i] = values[halves[i] ?? 0] ?? 0;
+}
+
+function float16Value(half: number): number {
+  const sign = half & 0x8000 ? -1 : 1;
+  const exponent = (half >> 10) & 0x1f;
+  const fraction = half & 0x3ff;
+  if (exponent === 0) return sign * fraction * 2 ** -24;
+  if (exponent === 0x1f) return fraction === 0 ? sign * Infinity : Number.NaN;
+  return sign * (1 + fraction / 1024) * 2 ** (exponent - 15);
+}
