@@ -1,0 +1,32 @@
+/** Our own operations as an addon: every C++ file of native/ops, over the kernels of native/kernels. */
+import { existsSync, readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { PACKAGE_ROOT } from '../../version.js';
+import type { Addon } from './compile.js';
+import { contentKey } from './stamp.js';
+
+const OPS = join(PACKAGE_ROOT, 'native', 'ops');
+const KERNELS = join(PACKAGE_ROOT, 'native', 'kernels');
+
+/** What to compile; undefined in a copy without the sources. */
+export function operationsAddon(): Addon | undefined {
+  const sources = filesOf(OPS, '.cc');
+  if (sources.length === 0) return undefined;
+  const headers = [...filesOf(OPS, '.h'), ...filesOf(KERNELS, '.h')];
+  return {
+    title: 'the attention operations',
+    sources,
+    headers,
+    includeDirs: [join(PACKAGE_ROOT, 'native')],
+    flags: ['-O3'],
+    outputDir: 'lib/duo',
+    // Named by its sources: several versions of this program may share DUO_HOME.
+    outputName: `operations-${contentKey([], [...sources, ...headers])}.node`,
+  };
+}
+
+function filesOf(folder: string, suffix: string): string[] {
+  if (!existsSync(folder)) return [];
+  const names = readdirSync(folder, { recursive: true, encoding: 'utf8' }).filter((name) => name.endsWith(suffix));
+  return names.sort().map((name) => join(folder, name));
+}
