@@ -1,0 +1,71 @@
+// Which keys a query sees, and what that means for a whole tile of scores: all, none, or some (then a mask is computed).
+#pragma once
+#include <algorithm>
+#include <cstdint>
+#include <limits>
+#include <vector>
+
+#include "tile.h"
+
+namespace duo::cpu {
+
+/// A streaming head's window, as windowSees in src/device/device.ts defines it; `block` 0: no window, every key up to the query.
+struct Window {
+  int32_t sink = 0, recent = 0, block = 0;
+};
+
+/// A key at position p is seen iff p < end and (p < sink or p >= start).
+struct Limits {
+  int32_t end, sink, start;
+};
+
+inline Limits limits_of(const Window& w, int32_t query) {
+  const int64_t end = static_cast<int64_t>(query) + 1;
+  if (w.block == 0) return {static_cast<int32_t>(end), 0, 0};
+  const int64_t sink = ceil_div(w.sink, w.block) * w.block;
+  const int64_t start = (query / w.block - ceil_div(w.recent, w.block) + 1) * w.block;
+  return {static_cast<int32_t>(end), static_cast<int32_t>(std::min(sink, end)), static_cast<int32_t>(std::clamp<int64_t>(start, 0, end))};
+}
+
+/// Positions of the keys, padded to whole panels with positions that no query sees, and their range panel by panel.
+struct KeyPositions {
+  std::vector<int32_t> position, lowest, highest;  // the last two per panel
+
+  /// `given` null: key n is at position n.
+  KeyPositions(const int32_t* given, int64_t keys) {
+    const int64_t panels = ceil_div(keys, kColumns);
+    position.assign(panels * kColumns, std::numeric_limits<int32_t>::max());
+    for (int64_t n = 0; n < keys; n++) position[n] = given ? given[n] : static_cast<int32_t>(n);
+    for (int64_t p = 0; p < panels; p++) {
+      const auto [low, high] = std::minmax_element(position.begin() + p * kColumns, position.begin() + (p + 1) * kColumns);
+      lowest.push_back(*low), highest.push_back(*high);
+    }
+  }
+  int64_t panels() const { return static_cast<int64_t>(lowest.size()); }
+};
+
+enum class Seen { none, some, all };
+
+/// The limits of kRows queries, or of a whole block of them, as ranges.
+struct LimitRange {
+  Limits low{std::numeric_limits<int32_t>::max(), std::numeric_limits<int32_t>::max(), std::numeric_limits<int32_t>::max()};
+  Limits high{0, 0, 0};
+
+  void add(const Limits& l) {
+    low = {std::min(low.end, l.end), std::min(low.sink, l.sink), std::min(low.start, l.start)};
+    high = {std::max(high.end, l.end), std::max(high.sink, l.sink), std::max(high.start, l.start)};
+  }
+  /// How much of keys at positions lowest..highest these queries see. `some` is always a safe answer.
+  Seen of(int32_t lowest, int32_t highest) const {
+    if (lowest >= high.end || (lowest >= high.sink && highest < low.start)) return Seen::none;
+    if (highest < low.end && (highest < low.sink || lowest >= high.start)) return Seen::all;
+    return Seen::some;
+  }
+};
+
+/// All bits set where a query with these limits sees the key.
+DUO_INLINE IntVec sees(const Limits& l, IntVec position) {
+  return (position < l.end) & ((position < l.sink) | (position >= l.start));
+}
+
+}  // namespace duo::cpu
