@@ -18,11 +18,21 @@ export function operationsAddon(): Addon | undefined {
     sources,
     headers,
     includeDirs: [join(PACKAGE_ROOT, 'native')],
-    flags: ['-O3'],
+    flags: operationFlags(process.arch),
     outputDir: 'lib/duo',
     // Named by its sources: several versions of this program may share DUO_HOME.
     outputName: `operations-${contentKey([], [...sources, ...headers])}.node`,
   };
+}
+
+/**
+ * Compiled on the machine they run on, for its vector instructions; the addon refuses to load where they are missing. No
+ * `-ffast-math`: masks need infinities. `-z nodelete`: Node unloads an addon with the last worker thread that loaded it, but
+ * TensorFlow goes on holding its operations.
+ */
+export function operationFlags(architecture: string): string[] {
+  const machine = architecture === 'x64' ? '-march=native' : '-mcpu=native';
+  return ['-O3', machine, '-pthread', '-fvisibility=hidden', '-Wl,-z,nodelete'];
 }
 
 function filesOf(folder: string, suffix: string): string[] {

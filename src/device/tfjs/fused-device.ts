@@ -1,0 +1,66 @@
+/** The TensorFlow device with attention and cache writes in our own operations; everything else is the plain device's. */
+import type { Attention, AttentionGradients, AttentionInputs, KeyValues, Tensor, Window } from '../device.js';
+import { TfjsDevice, type TfjsDeviceOptions } from './device.js';
+import type { FusedInputs, FusedKernels } from './fused.js';
+import type { Raw, Tfjs } from './kernels.js';
+import { handleOf, rawOf, type Handle } from './memory.js';
+
+export class FusedDevice extends TfjsDevice {
+  override readonly kernels = 'fused';
+  readonly #fused: FusedKernels;
+  /** Tensors made as buffers: rows may be written into them in place. */
+  readonly #buffers = new WeakSet<Handle>();
+
+  constructor(tf: Tfjs, options: TfjsDeviceOptions, fused: FusedKernels) {
+    super(tf, options);
+    this.#fused = fused;
+  }
+
+  override zeros(shape: readonly number[]): Tensor {
+    return this.#buffer(this.k.fill(shape, 0));
+  }
+
+  override writeRows(buffer: Tensor, rows: Tensor, start: number): Tensor {
+    const handle = handleOf(buffer);
+    // An upload shares its memory with JavaScript, a reshape with another tensor: those are copied, not changed.
+    if (!this.#buffers.has(handle) || handle.storage.handles > 1) return super.writeRows(buffer, rows, start);
+    const result = this.#buffer(this.#fused.writeRows(handle.raw, rawOf(rows), start));
+    this.free(buffer);
+    return result;
+  }
+
+  override causalAttention(inputs: AttentionInputs): Attention {
+    return this.ownAll(this.#fused.attention(rawInputs(inputs)));
+  }
+
+  override causalAttentionBackward(dOut: Tensor, inputs: AttentionInputs, forward: Attention): AttentionGradients {
+    return this.ownAll(this.#fused.attentionBackward(rawOf(dOut), rawInputs(inputs), rawAttention(forward)));
+  }
+
+  override streamingAttention(inputs: AttentionInputs, window: Window): Attention {
+    return this.ownAll(this.#fused.attention(rawInputs(inputs, window)));
+  }
+
+  override streamingAttentionBackward(dOut: Tensor, inputs: AttentionInputs, forward: Attention, window: Window): AttentionGradients {
+    return this.ownAll(this.#fused.attentionBackward(rawOf(dOut), rawInputs(inputs, window), rawAttention(forward)));
+  }
+
+  override hybridAttention(q: Tensor, groups: readonly KeyValues[], queryStart: number): Tensor {
+    const raws = groups.map((group) => ({ ...group, k: rawOf(group.k), v: rawOf(group.v) }));
+    return this.own(this.#fused.hybridAttention(rawOf(q), raws, queryStart));
+  }
+
+  #buffer(raw: Raw): Handle {
+    const handle = this.own(raw);
+    this.#buffers.add(handle);
+    return handle;
+  }
+}
+
+function rawInputs({ q, k, v, queryPositions }: AttentionInputs, window?: Window): FusedInputs {
+  return { q: rawOf(q), k: rawOf(k), v: rawOf(v), positions: queryPositions, window };
+}
+
+function rawAttention({ out, lse }: Attention): { readonly out: Raw; readonly lse: Raw } {
+  return { out: rawOf(out), lse: rawOf(lse) };
+}

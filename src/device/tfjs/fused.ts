@@ -1,0 +1,183 @@
+/** The native addon with our operations: the one file that knows them by name and how the TensorFlow binding runs them. */
+import { createRequire } from 'node:module';
+import { EnvironmentError, InternalError, MemoryError } from '../../errors.js';
+import type { Window } from '../device.js';
+import type { Raw, Tfjs } from './kernels.js';
+
+/** Exports of native/ops/addon.cc. */
+interface Addon {
+  setThreads(threads: number): void;
+  threads(): number;
+  counters(): Record<string, number>;
+  /** Floats per vector it was compiled for. */
+  readonly lanes: number;
+}
+
+interface Metadata {
+  readonly id: number;
+  readonly shape: number[];
+  readonly dtype: number;
+}
+
+interface Attribute {
+  readonly name: string;
+  readonly type: number;
+  readonly value: number;
+}
+
+/** What we use of the binding's backend (@tensorflow/tfjs-node-gpu, dist/nodejs_kernel_backend.js). */
+interface NodeBackend {
+  readonly binding: {
+    readonly TF_INT32: number;
+    readonly TF_ATTR_INT: number;
+    createTensor(shape: readonly number[], dtype: number, values: Int32Array): number;
+    deleteTensor(id: number): void;
+    executeOp(name: string, attributes: readonly Attribute[], inputs: readonly number[], outputs: number): Metadata[];
+  };
+  readonly tensorMap: { set(dataId: object, value: unknown): void };
+  getInputTensorIds(tensors: readonly Raw[]): number[];
+}
+
+/** Inputs of an attention; `positions` absent: query t is at position t. */
+export interface FusedInputs {
+  readonly q: Raw; // (queries, heads, headDim)
+  readonly k: Raw; // (tokens, kvHeads, headDim)
+  readonly v: Raw;
+  readonly positions?: Int32Array | undefined;
+  readonly window?: Window | undefined;
+}
+
+/** One group of KV heads of a hybrid cache. */
+export interface FusedGroup {
+  readonly kvHeads: readonly number[];
+  readonly k: Raw; // (rows, kvHeads.length, headDim)
+  readonly v: Raw;
+  readonly keyCount: number;
+  readonly keyPositions?: Int32Array | undefined;
+  readonly window?: Window | undefined;
+}
+
+/** Status of an allocation that failed, as the binding words it. */
+const OUT_OF_MEMORY = 'Invalid TF_Status: 8';
+const NONE = new Int32Array(0);
+
+/** Our operations over TensorFlow.js tensors. Results belong to the caller. */
+export class FusedKernels {
+  readonly #tf: Tfjs;
+  readonly #addon: Addon;
+  readonly #backend: NodeBackend;
+
+  /** Over the backend that is active in `tf`, which must be the Node binding's. */
+  constructor(tf: Tfjs, addon: Addon) {
+    this.#tf = tf;
+    this.#addon = addon;
+    this.#backend = tf.engine().backend as unknown as NodeBackend;
+  }
+
+  /** How often each operation has run in this process, by its name. */
+  calls(): Readonly<Record<string, number>> {
+    return this.#addon.counters();
+  }
+
+  /** Sets how many threads the operations use; results have the same bits for any number. */
+  setThreads(threads: number): void {
+    this.#addon.setThreads(threads);
+  }
+
+  /** out (queries, heads, headDim) and lse (queries, heads). */
+  attention({ q, k, v, positions = NONE, window }: FusedInputs): { out: Raw; lse: Raw } {
+    const [out, lse] = this.#run('DuoAttention', 2, [q, k, v, positions, windowOf(window)]);
+    return { out: made(out), lse: made(lse) };
+  }
+
+  attentionBackward(dOut: Raw, inputs: FusedInputs, forward: { readonly out: Raw; readonly lse: Raw }): { dq: Raw; dk: Raw; dv: Raw } {
+    const { q, k, v, positions = NONE, window } = inputs;
+    const all = [dOut, q, k, v, forward.out, forward.lse, positions, windowOf(window)];
+    const [dq, dk, dv] = this.#run('DuoAttentionBackward', 3, all);
+    return { dq: made(dq), dk: made(dk), dv: made(dv) };
+  }
+
+  /** Attention over a hybrid cache, query t at position queryStart + t: (tokens, heads, headDim). */
+  hybridAttention(q: Raw, groups: readonly FusedGroup[], queryStart: number): Raw {
+    const settings = groups.flatMap(({ keyCount, window }) => [keyCount, ...windowOf(window)]);
+    const inputs = [
+      q,
+      Int32Array.of(queryStart, ...settings),
+      ...groups.map(({ k }) => k),
+      ...groups.map(({ v }) => v),
+      ...groups.map(({ keyPositions }) => keyPositions ?? NONE),
+      ...groups.map(({ kvHeads }) => Int32Array.from(kvHeads)),
+    ];
+    const [out] = this.#run('DuoHybridAttention', 1, inputs, [
+      { name: 'N', type: this.#backend.binding.TF_ATTR_INT, value: groups.length },
+    ]);
+    return made(out);
+  }
+
+  /** Writes rows into the memory of `buffer`; go on with the result, which shares it, and dispose of `buffer`. */
+  writeRows(buffer: Raw, rows: Raw, start: number): Raw {
+    return made(this.#run('DuoWriteRows', 1, [buffer, rows, Int32Array.of(start)])[0]);
+  }
+
+  /** Runs an operation; numbers that change per call go in as int32 tensors, which live for the call only. */
+  #run(name: string, outputs: number, inputs: readonly (Raw | Int32Array)[], attributes: readonly Attribute[] = []): Raw[] {
+    const { binding } = this.#backend;
+    const temporary: number[] = [];
+    try {
+      const ids = inputs.map((input) => {
+        if (!(input instanceof Int32Array)) return this.#backend.getInputTensorIds([input])[0] ?? -1;
+        const id = binding.createTensor([input.length], binding.TF_INT32, input);
+        temporary.push(id);
+        return id;
+      });
+      return binding.executeOp(name, attributes, ids, outputs).map((metadata) => this.#wrap(metadata));
+    } catch (cause) {
+      throw failure(name, cause);
+    } finally {
+      for (const id of temporary) binding.deleteTensor(id);
+    }
+  }
+
+  #wrap({ id, shape, dtype }: Metadata): Raw {
+    const dataId = {};
+    this.#backend.tensorMap.set(dataId, { shape, dtype, id, values: null, refCount: 1 });
+    return this.#tf.engine().makeTensorFromTensorInfo({ dataId, shape, dtype: 'float32' }, this.#backend as never);
+  }
+}
+
+/**
+ * Loads the addon at `file`, which registers its operations with TensorFlow, and sets its threads. The Node binding's backend
+ * must be the active one in `tf`.
+ * @throws EnvironmentError when it does not load or was compiled for another processor
+ */
+export function loadFused(tf: Tfjs, file: string, threads: number): FusedKernels {
+  try {
+    const addon = createRequire(import.meta.url)(file) as Addon;
+    addon.setThreads(threads);
+    return new FusedKernels(tf, addon);
+  } catch (cause) {
+    throw new EnvironmentError({
+      code: 'fused_kernels_missing',
+      what: `the fused operations do not load: ${(cause as Error).message.split('\n')[0]}`,
+      given: file,
+      hint: 'run: duo setup',
+      cause,
+    });
+  }
+}
+
+/** sink, recent, block; block 0 stands for no window. */
+function windowOf(window: Window | undefined): Int32Array {
+  return window ? Int32Array.of(window.sink, window.recent, window.block) : Int32Array.of(0, 0, 0);
+}
+
+function made(raw: Raw | undefined): Raw {
+  if (!raw) throw new InternalError('an operation returned too few tensors');
+  return raw;
+}
+
+function failure(name: string, cause: unknown): Error {
+  const { message } = cause as Error;
+  if (!message.includes(OUT_OF_MEMORY)) return new InternalError(`${name}: ${message}`, cause);
+  return new MemoryError({ code: 'out_of_memory', what: `memory ran out in ${name}`, hint: 'use a shorter context', cause });
+}
