@@ -1,55 +1,72 @@
-/** Finds TensorFlow, and opens the device to run on: TensorFlow where it is set up, else WebAssembly. */
-import { createRequire } from 'node:module';
-import util from 'node:util';
-import { EnvironmentError, type Warn } from '../errors.js';
+/** Opens a device: TensorFlow where it is set up, else WebAssembly. Nothing is loaded before a device is asked for. */
+import { availableParallelism } from 'node:os';
+import { EnvironmentError } from '../errors.js';
+import type { Warn } from '../errors.js';
 import type { Device } from './device.js';
+import { loadTensorflow, loadWasm } from './load.js';
+import { unsupportedPlatform } from './setup/platform.js';
+import { SETUP_COMMAND } from './setup/site.js';
+import { operationsPath, readyStatus } from './setup/status.js';
+import type { Environment } from './setup/tools.js';
 import { TfjsDevice } from './tfjs/device.js';
-import type { Tfjs } from './tfjs/kernels.js';
 
-export interface OpenDeviceOptions {
-  readonly device: 'auto' | 'tensorflow' | 'wasm';
-  /** Threads of TensorFlow's operations; absent: as many as it likes. WebAssembly has one. */
-  readonly threads?: number;
+export interface DeviceSettings {
+  /** Threads of the device; absent: all cores. wasm always has one. */
+  readonly threads?: number | undefined;
   readonly warn: Warn;
-  readonly environment?: Readonly<Record<string, string | undefined>>;
+  /** DUO_HOME says where TensorFlow may be, DUO_KERNELS=plain turns our operations off; absent: the process's own. */
+  readonly environment?: Environment;
 }
 
-const require = createRequire(import.meta.url);
+export interface OpenDeviceOptions extends DeviceSettings {
+  /** `auto` takes TensorFlow when it is set up and loads, else wasm with a warning. */
+  readonly device: 'auto' | 'tensorflow' | 'wasm';
+}
 
-/**
- * Opens the device. `auto` takes TensorFlow when it loads and otherwise WebAssembly, with a warning.
- * Throws an EnvironmentError (exit 4) when `tensorflow` was asked for and does not load.
- */
+/** @throws EnvironmentError when `tensorflow` is asked for and cannot be had; its hint is the command that mends it. */
 export async function openDevice(options: OpenDeviceOptions): Promise<Device> {
   if (options.device === 'wasm') return openWasm();
   try {
     return openTensorflow(options);
-  } catch (cause) {
-    const facts = { code: 'tensorflow_missing', hint: 'run `duo setup`' };
-    if (options.device === 'tensorflow') throw new EnvironmentError({ ...facts, what: 'TensorFlow could not be loaded', cause });
-    options.warn({ ...facts, message: 'TensorFlow is not set up, so WebAssembly is used, which is slower' });
+  } catch (error) {
+    if (options.device === 'tensorflow' || !(error instanceof EnvironmentError)) throw error;
+    const { code, what, hint } = error.facts;
+    options.warn({ code, message: `${what}; computing on wasm, which is slower`, ...(hint === undefined ? {} : { hint }) });
     return openWasm();
   }
 }
 
-function openTensorflow({ threads }: OpenDeviceOptions): Device {
-  process.env['TF_CPP_MIN_LOG_LEVEL'] ??= '2';
-  if (threads !== undefined) process.env['TF_NUM_INTRAOP_THREADS'] = String(threads);
-  restoreUtilities();
-  const tf = require('@tensorflow/tfjs-node-gpu') as Tfjs & { readonly version: Readonly<Record<string, string>> };
-  return new TfjsDevice(tf, { name: 'tensorflow', description: `TensorFlow on the CPU, ${threads ?? 'all'} threads, plain operations` });
+function openTensorflow(settings: DeviceSettings): Device {
+  const unsupported = unsupportedPlatform();
+  if (unsupported !== undefined) throw missing(unsupported, 'use --device wasm');
+  const status = readyStatus(settings.environment ?? process.env);
+  if (status === undefined) throw missing('TensorFlow is not set up', SETUP_COMMAND);
+  return openTensorflowAt({ packageDir: status.site.packageDir, operations: operationsPath(status) }, settings);
 }
 
-/** The binding calls two functions that Node removed from `util` in version 23. */
-function restoreUtilities(): void {
-  const patched = util as unknown as Record<string, unknown>;
-  patched['isNullOrUndefined'] ??= (value: unknown) => value === null || value === undefined;
-  patched['isArray'] ??= Array.isArray;
+/** Where TensorFlow's package and our operations' addon are. */
+export interface TensorflowFiles {
+  readonly packageDir: string;
+  readonly operations?: string | undefined;
+}
+
+/** Opens TensorFlow from given files, whatever their stamps say. @throws EnvironmentError when it does not load */
+export function openTensorflowAt(files: TensorflowFiles, settings: DeviceSettings): Device {
+  const threads = settings.threads ?? availableParallelism();
+  try {
+    const { tf, version } = loadTensorflow(files.packageDir, threads);
+    return new TfjsDevice(tf, { name: 'tensorflow', description: `TensorFlow ${version} on the CPU, ${threads} threads` });
+  } catch (cause) {
+    if (cause instanceof EnvironmentError) throw cause;
+    throw missing(`TensorFlow does not load: ${(cause as Error).message.split('\n')[0]}`, SETUP_COMMAND, cause);
+  }
+}
+
+function missing(what: string, hint: string, cause?: unknown): EnvironmentError {
+  return new EnvironmentError({ code: 'tensorflow_missing', what, hint, ...(cause === undefined ? {} : { cause }) });
 }
 
 async function openWasm(): Promise<Device> {
-  const tf = await import('@tensorflow/tfjs-core');
-  await import('@tensorflow/tfjs-backend-wasm');
-  await tf.setBackend('wasm');
-  return new TfjsDevice(tf, { name: 'wasm', description: `WebAssembly (TensorFlow.js ${tf.version_core}), plain operations` });
+  const tf = await loadWasm();
+  return new TfjsDevice(tf, { name: 'wasm', description: `WebAssembly (TensorFlow.js ${tf.version_core}), 1 thread, plain operations` });
 }

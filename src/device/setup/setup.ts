@@ -17,13 +17,14 @@ import { SETUP_COMMAND, TFJS_VERSION, besideSite, homeSite, isWhole, isWritable 
 import type { Site } from './site.js';
 import { measureFiles, recordStep } from './stamp.js';
 import type { StepRecord } from './stamp.js';
-import { libraryKey, operationsPath, siteStatus, standing } from './status.js';
-import type { StepName } from './status.js';
+import { libraryKey, operationsPath, siteStatus, standing, standingAddon } from './status.js';
 import { WHEEL } from './wheel.js';
 import type { WheelContext } from './wheel.js';
 
 export type SetupRequest = Pick<SetupContext, 'environment' | 'offline' | 'signal' | 'onProgress'> &
   Partial<Pick<SetupContext, 'wheel' | 'probe'>> & { readonly site?: Site };
+
+export type StepName = 'package' | 'libtensorflow' | 'binding' | 'operations' | 'load';
 
 export interface StepResult {
   readonly step: StepName;
@@ -104,7 +105,7 @@ async function runStep(step: Step, site: Site, context: SetupContext): Promise<S
   return { step: step.name, status: held === undefined ? 'done' : 'kept', facts, elapsedMs: performance.now() - startedMs };
 }
 
-function record(site: Site, step: StepName, made: StepRecord): Readonly<Record<string, string>> {
+function record(site: Site, step: string, made: StepRecord): Readonly<Record<string, string>> {
   recordStep(site, step, made);
   return made.facts;
 }
@@ -136,20 +137,20 @@ async function makeLibrary(site: Site, context: SetupContext): Promise<Readonly<
 
 /** A step that compiles one addon; a copy of the program without its sources has nothing to do. */
 function addonStep(name: 'binding' | 'operations', addonOf: (site: Site) => Addon | undefined): Step {
-  const keyOf = (site: Site, addon: Addon): string => addonKey(addon, standing(site, 'libtensorflow')?.key ?? '');
   return {
     name,
     holds: (site) => {
-      const addon = addonOf(site);
-      return addon === undefined ? {} : standing(site, name, keyOf(site, addon))?.facts;
+      const [addon, library] = [addonOf(site), standing(site, 'libtensorflow')];
+      if (addon === undefined) return {};
+      return library && standingAddon(site, addon, library)?.facts;
     },
     make: async (site, context) => {
-      const addon = addonOf(site);
-      if (addon === undefined) throw new InternalError(`nothing to compile for ${name}`);
+      const [addon, library] = [addonOf(site), standing(site, 'libtensorflow')];
+      if (addon === undefined || library === undefined) throw new InternalError(`nothing to compile for ${name}`);
       context.onProgress({ stage: `compiling ${addon.title}`, done: 0, total: 1 });
       await compileAddon(site, addon, context.environment, context.signal);
       const path = addonPath(addon);
-      return record(site, name, { key: keyOf(site, addon), files: measureFiles(site, [path]), facts: { file: path } });
+      return record(site, path, { key: addonKey(addon, library.key), files: measureFiles(site, [path]), facts: { file: path } });
     },
   };
 }

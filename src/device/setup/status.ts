@@ -1,14 +1,13 @@
 /** What set-up has finished at a site, judged from stamps and file sizes alone: fast, and nothing is loaded. */
 import { join } from 'node:path';
-import { addonKey, bindingAddon } from './compile.js';
+import { addonKey, addonPath, bindingAddon } from './compile.js';
+import type { Addon } from './compile.js';
 import { operationsAddon } from './operations.js';
 import { besideSite, homeSite, isWhole } from './site.js';
 import type { Site } from './site.js';
 import { contentKey, filesIntact, readStamp } from './stamp.js';
 import type { StepRecord } from './stamp.js';
 import type { Environment } from './tools.js';
-
-export type StepName = 'package' | 'libtensorflow' | 'binding' | 'operations' | 'load';
 
 export interface SiteStatus {
   readonly site: Site;
@@ -22,8 +21,8 @@ export interface SiteStatus {
   readonly load?: StepRecord | undefined;
 }
 
-/** The step's record when it was made from `key` and its files are intact. */
-export function standing(site: Site, step: StepName, key?: string): StepRecord | undefined {
+/** The record of a step, or of an addon by its path, when it was made from `key` and its files are intact. */
+export function standing(site: Site, step: string, key?: string): StepRecord | undefined {
   const record = readStamp(site).steps[step];
   if (record === undefined || (key !== undefined && record.key !== key)) return undefined;
   return filesIntact(site, record) ? record : undefined;
@@ -34,18 +33,23 @@ export function libraryKey(record: Omit<StepRecord, 'key'>): string {
   return contentKey([JSON.stringify([record.facts, record.files])], []);
 }
 
+/** The record of an addon built against `library`. Addons are recorded by path: each version of ours has its own. */
+export function standingAddon(site: Site, addon: Addon, library: StepRecord): StepRecord | undefined {
+  return standing(site, addonPath(addon), addonKey(addon, library.key));
+}
+
 export function siteStatus(site: Site): SiteStatus {
   if (!isWhole(site)) return { site, whole: false };
   const library = standing(site, 'libtensorflow');
   if (library === undefined) return { site, whole: true };
   const addon = operationsAddon();
-  const binding = standing(site, 'binding', addonKey(bindingAddon(site), library.key));
+  const binding = standingAddon(site, bindingAddon(site), library);
   return {
     site,
     whole: true,
     library,
     binding,
-    operations: addon && standing(site, 'operations', addonKey(addon, library.key)),
+    operations: addon && standingAddon(site, addon, library),
     load: binding && standing(site, 'load', binding.key),
   };
 }
