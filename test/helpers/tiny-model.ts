@@ -35,7 +35,7 @@ export function seededInts(seed: number, count: number, below: number): Int32Arr
 }
 
 /** A mask whose heads are retrieval heads with probability `share`. */
-export function seededMask(seed: number, config: ModelConfig, share = 0.5): boolean[][] {
+export function seededMask(seed: number, config: Pick<ModelConfig, 'layers' | 'kvHeads'>, share = 0.5): boolean[][] {
   const random = seeded(seed);
   return Array.from({ length: config.layers }, () => Array.from({ length: config.kvHeads }, () => random() < share));
 }
