@@ -99,8 +99,7 @@ describe('a budget', () => {
     ],
     ['is refused without a context', { kind: 'share', value: 0.5 }, { maxPositions: undefined }, 'needs the context length'],
   ] as const)('%s', (_title, value, model, message) => {
-    const run = (): unknown =>
-      resolveCut({ ...pattern, model: { ...pattern.model, ...model } }, { by: 'kvBudget', value });
+    const run = (): unknown => resolveCut({ ...pattern, model: { ...pattern.model, ...model } }, { by: 'kvBudget', value });
     expect(run).toThrow(InputError);
     expect(run).toThrow(message);
   });
