@@ -1,14 +1,19 @@
 /** Opens a device: TensorFlow where it is set up, else WebAssembly. Nothing is loaded before a device is asked for. */
 import { availableParallelism } from 'node:os';
-import { EnvironmentError } from '../errors.js';
+import { DuoError, EnvironmentError, InputError } from '../errors.js';
 import type { Warn } from '../errors.js';
 import type { Device } from './device.js';
 import { loadTensorflow, loadWasm } from './load.js';
+import type { Tfjs } from './load.js';
 import { unsupportedPlatform } from './setup/platform.js';
 import { SETUP_COMMAND } from './setup/site.js';
 import { operationsPath, readyStatus } from './setup/status.js';
 import type { Environment } from './setup/tools.js';
 import { TfjsDevice } from './tfjs/device.js';
+import type { TfjsDeviceOptions } from './tfjs/device.js';
+import { FusedDevice } from './tfjs/fused-device.js';
+import { loadFused } from './tfjs/fused.js';
+import type { FusedKernels } from './tfjs/fused.js';
 
 export interface DeviceSettings {
   /** Threads of the device; absent: all cores. wasm always has one. */
@@ -52,14 +57,37 @@ export interface TensorflowFiles {
 
 /** Opens TensorFlow from given files, whatever their stamps say. @throws EnvironmentError when it does not load */
 export function openTensorflowAt(files: TensorflowFiles, settings: DeviceSettings): Device {
-  const threads = settings.threads ?? availableParallelism();
   try {
-    const { tf, version } = loadTensorflow(files.packageDir, threads);
-    return new TfjsDevice(tf, { name: 'tensorflow', description: `TensorFlow ${version} on the CPU, ${threads} threads` });
+    const { tf, version, threads } = loadTensorflow(files.packageDir, settings.threads ?? availableParallelism());
+    const describe = (kernels: string): TfjsDeviceOptions => ({
+      name: 'tensorflow',
+      description: `TensorFlow ${version} on the CPU, ${threads} threads, ${kernels} attention`,
+    });
+    const fused = loadOperations(tf, files.operations, threads, settings);
+    return fused === undefined ? new TfjsDevice(tf, describe('plain')) : new FusedDevice(tf, describe('fused'), fused);
   } catch (cause) {
-    if (cause instanceof EnvironmentError) throw cause;
+    if (cause instanceof DuoError) throw cause;
     throw missing(`TensorFlow does not load: ${(cause as Error).message.split('\n')[0]}`, SETUP_COMMAND, cause);
   }
+}
+
+/** Our operations, or undefined for the plain ones: asked for with DUO_KERNELS=plain, else with a warning. @throws InputError */
+function loadOperations(tf: Tfjs, file: string | undefined, threads: number, settings: DeviceSettings): FusedKernels | undefined {
+  if (plainKernels(settings.environment ?? process.env)) return undefined;
+  try {
+    if (file === undefined) throw missing('our attention operations are not built for this version', SETUP_COMMAND);
+    return loadFused(tf, file, threads);
+  } catch (error) {
+    if (!(error instanceof EnvironmentError)) throw error;
+    settings.warn({ code: 'fused_kernels_missing', message: `${error.facts.what}; attention is slower`, hint: SETUP_COMMAND });
+    return undefined;
+  }
+}
+
+function plainKernels(environment: Environment): boolean {
+  const given = environment['DUO_KERNELS'] || 'fused';
+  if (given === 'fused' || given === 'plain') return given === 'plain';
+  throw new InputError({ code: 'kernels', what: 'DUO_KERNELS has an unknown value', given, expected: 'fused or plain' });
 }
 
 function missing(what: string, hint: string, cause?: unknown): EnvironmentError {

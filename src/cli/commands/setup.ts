@@ -20,8 +20,8 @@ export const setupCommand = defineCommand({
   examples: ['duo setup', 'duo setup --offline'],
   run: async (options, io) => {
     if (options.device === 'wasm') return { json: { device: 'wasm', steps: [] }, text: 'wasm needs no set-up\n' };
-    const { environment, signal, onProgress } = io;
-    const result = await setUpTensorflow({ environment, signal, onProgress, offline: options.offline ?? false });
+    const { environment, signal, onProgress, warn } = io;
+    const result = await setUpTensorflow({ environment, signal, onProgress, warn, offline: options.offline ?? false });
     return {
       json: { device: 'tensorflow', site: result.site.kind, folder: result.site.packageDir, steps: result.steps },
       text: render(result, io.color),
@@ -31,14 +31,14 @@ export const setupCommand = defineCommand({
 
 function render(result: SetupResult, color: boolean): string {
   const load = result.steps.at(-1)?.facts;
-  const did = result.steps.some((step) => step.status === 'done');
+  const did = result.steps.some((step) => step.status !== 'kept');
   const head = `TensorFlow ${load?.['tensorflow']} ${did ? 'is ready' : 'was set up before; nothing to do'}: ${load?.['description']}\n`;
   return `${result.steps.map((step) => stepLine(step, color)).join('')}${head}`;
 }
 
 function stepLine({ step, status, facts, elapsedMs }: StepResult, color: boolean): string {
   const paint = palette(color);
-  const mark = status === 'done' ? paint.green(`done in ${formatDuration(elapsedMs)}`) : paint.dim('kept');
+  const marks = { done: paint.green(`done in ${formatDuration(elapsedMs)}`), kept: paint.dim('kept'), failed: paint.yellow('failed') };
   const detail = facts['origin'] ?? facts['file'] ?? facts['folder'] ?? '';
-  return `  ${TITLES[step].padEnd(27)}${mark}${detail === '' ? '' : paint.dim(`  ${detail}`)}\n`;
+  return `  ${TITLES[step].padEnd(27)}${marks[status]}${detail === '' ? '' : paint.dim(`  ${detail}`)}\n`;
 }

@@ -1,5 +1,6 @@
 /** Our own operations as an addon: every C++ file of native/ops, over the kernels of native/kernels. */
 import { existsSync, readdirSync } from 'node:fs';
+import { cpus } from 'node:os';
 import { join } from 'node:path';
 import { PACKAGE_ROOT } from '../../version.js';
 import type { Addon } from './compile.js';
@@ -20,8 +21,8 @@ export function operationsAddon(): Addon | undefined {
     includeDirs: [join(PACKAGE_ROOT, 'native')],
     flags: operationFlags(process.arch),
     outputDir: 'lib/duo',
-    // Named by its sources: several versions of this program may share DUO_HOME.
-    outputName: `operations-${contentKey([], [...sources, ...headers])}.node`,
+    // Named by its sources and the processor: several versions of this program, and several machines, may share DUO_HOME.
+    outputName: `operations-${contentKey([cpus()[0]?.model ?? ''], [...sources, ...headers])}.node`,
   };
 }
 

@@ -5,6 +5,7 @@
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { EnvironmentError, InternalError } from '../../errors.js';
+import type { Warn } from '../../errors.js';
 import { addonKey, addonPath, bindingAddon, compileAddon } from './compile.js';
 import type { Addon } from './compile.js';
 import { LIBRARY_FILES, installLibrary } from './library.js';
@@ -21,16 +22,19 @@ import { libraryKey, operationsPath, siteStatus, standing, standingAddon } from 
 import { WHEEL } from './wheel.js';
 import type { WheelContext } from './wheel.js';
 
-export type SetupRequest = Pick<SetupContext, 'environment' | 'offline' | 'signal' | 'onProgress'> &
+export type SetupRequest = Pick<SetupContext, 'environment' | 'offline' | 'signal' | 'onProgress' | 'warn'> &
   Partial<Pick<SetupContext, 'wheel' | 'probe'>> & { readonly site?: Site };
+
+/** Facts of a step for people: version, origin, file. */
+type Facts = Readonly<Record<string, string>>;
 
 export type StepName = 'package' | 'libtensorflow' | 'binding' | 'operations' | 'load';
 
 export interface StepResult {
   readonly step: StepName;
-  /** `kept`: an earlier run did it and it is intact. */
-  readonly status: 'kept' | 'done';
-  readonly facts: Readonly<Record<string, string>>;
+  /** `kept`: an earlier run did it and it is intact. `failed`: TensorFlow works without it; a warning says why. */
+  readonly status: 'kept' | 'done' | 'failed';
+  readonly facts: Facts;
   readonly elapsedMs: number;
 }
 
@@ -41,22 +45,23 @@ export interface SetupResult {
 
 /** What set-up needs of the world; tests give their own wheel and probe. */
 export interface SetupContext extends WheelContext {
+  readonly warn: Warn;
   readonly probe: typeof probeDevice;
 }
 
 interface Step {
   readonly name: StepName;
   /** Facts of an earlier run when they still hold. */
-  readonly holds: (site: Site, context: SetupContext) => Readonly<Record<string, string>> | undefined;
-  /** Does the work, records it, and gives its facts. */
-  readonly make: (site: Site, context: SetupContext) => Promise<Readonly<Record<string, string>>>;
+  readonly holds: (site: Site, context: SetupContext) => Facts | undefined;
+  /** Does the work, records it, and gives its facts; undefined after a failure that TensorFlow can do with. */
+  readonly make: (site: Site, context: SetupContext) => Promise<Facts | undefined>;
 }
 
 const STEPS: readonly Step[] = [
   { name: 'package', holds: (site) => (isWhole(site) ? packageFacts(site) : undefined), make: makePackage },
   { name: 'libtensorflow', holds: heldLibrary, make: makeLibrary },
   addonStep('binding', bindingAddon),
-  addonStep('operations', operationsAddon),
+  optional(addonStep('operations', operationsAddon)),
   { name: 'load', holds: heldLoad, make: makeLoad },
 ];
 
@@ -101,33 +106,34 @@ function keptSteps(site: Site, context: SetupContext): readonly StepResult[] {
 async function runStep(step: Step, site: Site, context: SetupContext): Promise<StepResult> {
   const startedMs = performance.now();
   const held = step.holds(site, context);
-  const facts = held ?? (await step.make(site, context));
-  return { step: step.name, status: held === undefined ? 'done' : 'kept', facts, elapsedMs: performance.now() - startedMs };
+  const made = held === undefined ? await step.make(site, context) : undefined;
+  const status = held !== undefined ? 'kept' : made !== undefined ? 'done' : 'failed';
+  return { step: step.name, status, facts: held ?? made ?? {}, elapsedMs: performance.now() - startedMs };
 }
 
-function record(site: Site, step: string, made: StepRecord): Readonly<Record<string, string>> {
+function record(site: Site, step: string, made: StepRecord): Facts {
   recordStep(site, step, made);
   return made.facts;
 }
 
-function packageFacts(site: Site): Readonly<Record<string, string>> {
+function packageFacts(site: Site): Facts {
   return { version: TFJS_VERSION, folder: site.packageDir };
 }
 
-async function makePackage(site: Site, context: SetupContext): Promise<Readonly<Record<string, string>>> {
+async function makePackage(site: Site, context: SetupContext): Promise<Facts> {
   if (site.kind === 'beside') throw new InternalError('a site beside the package is chosen only when it is whole');
   await installPackage(site, context);
   return packageFacts(site);
 }
 
 /** A library named by the user replaces another one; without a name, whatever was set up is kept. */
-function heldLibrary(site: Site, { environment }: SetupContext): Readonly<Record<string, string>> | undefined {
+function heldLibrary(site: Site, { environment }: SetupContext): Facts | undefined {
   const held = standing(site, 'libtensorflow');
   const named = environment['DUO_LIBTENSORFLOW'];
   return !named || held?.facts['named'] === named ? held?.facts : undefined;
 }
 
-async function makeLibrary(site: Site, context: SetupContext): Promise<Readonly<Record<string, string>>> {
+async function makeLibrary(site: Site, context: SetupContext): Promise<Facts> {
   // What was compiled against an earlier library must not be taken for ready.
   rmSync(join(site.packageDir, 'lib'), { recursive: true, force: true });
   const facts = await installLibrary(site, context);
@@ -155,13 +161,28 @@ function addonStep(name: 'binding' | 'operations', addonOf: (site: Site) => Addo
   };
 }
 
-function heldLoad(site: Site): Readonly<Record<string, string>> | undefined {
+/** A step whose failure is a warning: without our operations TensorFlow still works, only slower. */
+function optional(step: Step): Step {
+  const make: Step['make'] = async (site, context) => {
+    try {
+      return await step.make(site, context);
+    } catch (error) {
+      if (!(error instanceof EnvironmentError)) throw error;
+      const { code, what, hint } = error.facts;
+      context.warn({ code, message: `${what}; attention runs in slower plain operations`, ...(hint === undefined ? {} : { hint }) });
+      return undefined;
+    }
+  };
+  return { ...step, make };
+}
+
+function heldLoad(site: Site): Facts | undefined {
   const { load, operations } = siteStatus(site);
   return load?.facts['operations'] === (operations?.key ?? 'none') ? load?.facts : undefined;
 }
 
 /** The first load, in a child process: only a TensorFlow that computes rightly is stamped as ready. */
-async function makeLoad(site: Site, context: SetupContext): Promise<Readonly<Record<string, string>>> {
+async function makeLoad(site: Site, context: SetupContext): Promise<Facts> {
   const status = siteStatus(site);
   context.onProgress({ stage: 'loading TensorFlow', done: 0, total: 1 });
   const question = { device: 'tensorflow', files: { packageDir: site.packageDir, operations: operationsPath(status) } } as const;

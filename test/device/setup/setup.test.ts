@@ -1,5 +1,6 @@
 import { existsSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import type { Warn, Warning } from '../../../src/errors.js';
 import { setUpTensorflow } from '../../../src/device/setup/setup.js';
 import type { SetupResult } from '../../../src/device/setup/setup.js';
 import type { ProbeReply } from '../../../src/device/setup/probe.js';
@@ -37,14 +38,22 @@ function makeWorld(programs: Programs = {}, site: Site = makeSite()): World {
   return { site, wheel: describeWheel(path), ...makePath(all) };
 }
 
-function setUp(world: World, more: { offline?: boolean; reply?: ProbeReply } = {}): Promise<SetupResult> {
+interface Change {
+  readonly offline?: boolean;
+  readonly reply?: ProbeReply;
+  readonly warn?: Warn;
+}
+
+function setUp(world: World, more: Change = {}): Promise<SetupResult> {
   const { site, environment, wheel } = world;
+  const warn = more.warn ?? ((): void => undefined);
   const probe = (): Promise<ProbeReply> => Promise.resolve(more.reply ?? PASSES);
   return setUpTensorflow({
     site,
     environment,
     wheel,
     probe,
+    warn,
     offline: more.offline ?? false,
     signal: undefined,
     onProgress: () => undefined,
@@ -87,6 +96,15 @@ describe('setting TensorFlow up', () => {
     expect(siteStatus(broken.site).load).toBeUndefined();
     const mended = makeWorld({}, broken.site);
     expect(statuses(await setUp(mended))).toMatchObject({ binding: 'done', load: 'done' });
+  });
+
+  test('goes on with a warning when only our operations do not compile', async () => {
+    const world = makeWorld({ compiler: `case "$output" in *operations*) echo "error: no" >&2; exit 1;; esac; ${COMPILES}` });
+    const warnings: Warning[] = [];
+    const result = await setUp(world, { warn: (warning) => void warnings.push(warning) });
+    expect(statuses(result)).toMatchObject({ binding: 'done', operations: 'failed', load: 'done' });
+    expect(warnings.map(({ code }) => code)).toEqual(['compile_failed']);
+    expect(siteStatus(world.site)).toMatchObject({ operations: undefined, load: { facts: { operations: 'none' } } });
   });
 
   test('says so when there is no compiler', async () => {
