@@ -16,7 +16,7 @@ export function missingPackages(root) {
   const wanted = readLock(join(root, 'package-lock.json'));
   const installed = readLock(join(root, 'node_modules', '.package-lock.json'));
   return Object.entries(wanted)
-    .filter(([path, entry]) => path !== '' && !entry.optional && !entry.devOptional && !entry.peer)
+    .filter(([path, entry]) => path !== '' && !entry.optional)
     .filter(([path, entry]) => installed[path]?.version !== entry.version || !existsSync(join(root, path, 'package.json')))
     .map(([path]) => path);
 }

@@ -1,0 +1,34 @@
+/** The library behind the commands: open a device, load a model, calibrate gates, read and cut patterns, hold the hybrid cache. */
+
+// Devices and models
+export { openDevice } from './device/runtime.js';
+export type { OpenDeviceOptions } from './device/runtime.js';
+export type { Device, DeviceName, Tensor, Window } from './device/device.js';
+export { freeModel, loadModel, readModelInfo } from './model/load.js';
+export type { LoadOptions, ModelInfo } from './model/load.js';
+export type { Model } from './model/model.js';
+export type { ModelConfig } from './model/config.js';
+
+// Calibrate
+export { resolveSettings } from './calibrate/settings.js';
+export type { CalibrationSettings } from './calibrate/settings.js';
+export { initialState, runLoop } from './calibrate/loop.js';
+export type { LoopHooks, LoopState, StepRow, ValidationRow } from './calibrate/loop.js';
+export type { CalibrationSample, SampleSource } from './calibrate/sample.js';
+
+// Pattern
+export { readPattern } from './pattern/read.js';
+export { writePattern } from './pattern/write.js';
+export { countFull, rankHeads, toMask } from './pattern/mask.js';
+export type { Cut, Head } from './pattern/mask.js';
+export { cacheBytes } from './pattern/cache-bytes.js';
+export type { Mask, Pattern } from './pattern/schema.js';
+
+// Cache
+export { HybridCache } from './cache/hybrid-cache.js';
+export type { CacheOptions, LayerKeyValues } from './cache/hybrid-cache.js';
+
+// Errors and what runs beside the work
+export { DuoError } from './errors.js';
+export type { ErrorFacts, ExitCode, Warn, Warning } from './errors.js';
+export type { OnProgress, Progress } from './progress.js';
