@@ -14,6 +14,8 @@ const CHAPTERS = ['etymology', 'extracts', ...Array.from({ length: 135 }, (_, in
 
 const EVALUATION_CHAPTERS = { first: 96, last: 105 };
 const EVALUATION_YEARS = new Set([1798, 1822, 1847, 1868, 1887, 1903, 1921, 1939, 1955, 1971, 1988, 2005, 2015]);
+/** Not used at all: these addresses repeat pages of one that is kept for evaluation. */
+const REPEATING_YEARS = new Set([1867, 1898]);
 const VALIDATION_CHAPTERS = { first: 50, last: 54 };
 const VALIDATION_YEARS = new Set([1812, 1860, 1910, 1960, 2000]);
 
@@ -37,7 +39,8 @@ function partOfChapter(name: string): TextPart {
   return within(EVALUATION_CHAPTERS) ? 'evaluation' : within(VALIDATION_CHAPTERS) ? 'validation' : 'training';
 }
 
-function partOfYear(year: number): TextPart {
+function partOfYear(year: number): TextPart | undefined {
+  if (REPEATING_YEARS.has(year)) return undefined;
   return EVALUATION_YEARS.has(year) ? 'evaluation' : VALIDATION_YEARS.has(year) ? 'validation' : 'training';
 }
 

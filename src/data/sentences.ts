@@ -9,12 +9,15 @@
 /** A run without a sentence end is broken here, characters: what is tokenized at once stays small. */
 const MAX_SENTENCE_CHARS = 2000;
 
-/** White space after a sentence's end and before a capital, a digit or an opening mark; a blank line; or nothing after a CJK full stop. */
-const BOUNDARY = /(?<=[.!?…]["'”’)\]]*)\s+(?=["'“‘([\p{Lu}\p{Lo}\p{N}])|\n\s*\n(?=\S)|(?<=[。！？])(?=[^\s。！？”’」])/gu;
+/**
+ * A sentence's end before white space and a capital, a digit or an opening mark; a blank line, which belongs to the next
+ * sentence; or a CJK full stop.
+ */
+const BOUNDARY = /[.!?…]["'”’)\]]*(?=\s+["'“‘([\p{Lu}\p{Lo}\p{N}])|\n\s*\n(?=\S)|[。！？](?=[^\s。！？”’」])/gu;
 
 /** Index of each sentence's first character, white space included; the first is 0. */
 export function sentenceStarts(text: string): number[] {
-  const ends = [...text.matchAll(BOUNDARY)].map((match) => match.index).filter((index) => index > 0);
+  const ends = Array.from(text.matchAll(BOUNDARY), ({ 0: found, index }) => (found.startsWith('\n') ? index : index + found.length));
   const starts: number[] = [];
   let start = 0;
   for (const end of [...ends, text.length]) {
