@@ -1,5 +1,4 @@
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parse, stringify } from 'yaml';
 import { openHaystack } from '../../src/data/haystack.js';
@@ -13,9 +12,10 @@ import { calibrationRecipe, makeCalibrationSample } from '../../src/data/sample.
 import type { SampleOptions } from '../../src/data/sample.js';
 import { loadTask } from '../../src/data/task.js';
 import { chatTokenizer, tokenizer } from '../helpers/duo-mini.js';
+import { refusal } from '../helpers/refusal.js';
+import { temporaryFolder } from '../helpers/temporary.js';
 
-const folder = mkdtempSync(join(tmpdir(), 'duo-rebuild-'));
-afterAll(() => rmSync(folder, { recursive: true }));
+const folder = temporaryFolder();
 
 const essay = openHaystack('essay');
 const options: SampleOptions = {
@@ -76,7 +76,7 @@ describe('a recipe whose materials changed is refused', () => {
   test.each([[null], [{}], [{ ...recipe, use: 'else' }], [{ ...recipe, more: 1 }], [{ ...recipe, depths: [] }]])(
     'a row that is none',
     (row) => {
-      expect(() => rebuild(row, tokenizer)).toThrow(expect.objectContaining({ code: 'recipe_invalid', exitCode: 2 }));
+      expect(refusal(() => rebuild(row, tokenizer))).toBe('recipe_invalid');
     },
   );
 });

@@ -1,12 +1,12 @@
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parse, stringify } from 'yaml';
 import { DATASETS } from '../../src/data/lists.js';
 import { hasDepth, loadTask, taskNames } from '../../src/data/task.js';
+import { refusal } from '../helpers/refusal.js';
+import { temporaryFolder } from '../helpers/temporary.js';
 
-const folder = mkdtempSync(join(tmpdir(), 'duo-task-'));
-afterAll(() => rmSync(folder, { recursive: true }));
+const folder = temporaryFolder();
 
 const words = parse(readFileSync(join(DATASETS, 'words.yaml'), 'utf8')) as Record<string, unknown>;
 
@@ -73,7 +73,7 @@ describe("a user's task file", () => {
     ['a name that is a path', { name: '../x' }, /letters, digits and hyphens/],
   ])('with %s is refused', (_, changes, message) => {
     const file = write(changes);
-    expect(() => loadTask(file)).toThrow(expect.objectContaining({ code: 'task_invalid', exitCode: 2 }));
+    expect(refusal(() => loadTask(file))).toBe('task_invalid');
     expect(() => loadTask(file)).toThrow(message);
   });
 
@@ -85,9 +85,9 @@ describe("a user's task file", () => {
   test('is a file that exists and holds YAML', () => {
     const broken = join(folder, 'broken.yaml');
     writeFileSync(broken, 'a: [1');
-    expect(() => loadTask(broken)).toThrow(expect.objectContaining({ code: 'task_unreadable' }));
-    expect(() => loadTask(join(folder, 'missing.yaml'))).toThrow(expect.objectContaining({ code: 'task_unknown' }));
-    expect(() => loadTask('word')).toThrow(expect.objectContaining({ code: 'task_unknown' }));
-    expect(() => loadTask('lists')).toThrow(expect.objectContaining({ code: 'task_unknown' }));
+    expect(refusal(() => loadTask(broken))).toBe('task_unreadable');
+    expect(refusal(() => loadTask(join(folder, 'missing.yaml')))).toBe('task_unknown');
+    expect(refusal(() => loadTask('word'))).toBe('task_unknown');
+    expect(refusal(() => loadTask('lists'))).toBe('task_unknown');
   });
 });
