@@ -195,16 +195,32 @@ function layerBackward(
   options: TwoWayOptions,
 ): { readonly dx: Tensor | undefined; readonly dGate: Tensor } {
   const { device } = model;
-  const mixed = device.mixGates(record.full, record.stream.out, gates);
-  const residual = residualRows(model, layer, record.x, sample);
-  const { dx: dResidual, dAttention } = completeBackward(model, layer, dy, residual, mixed);
-  const { dFull, dStream, dGates } = device.mixGatesBackward(dAttention, record.full, record.stream.out, gates);
-  if (layer === 0) return { dx: undefined, dGate: dGates };
-  const inputs = inputsAt(model, layer, projectAt(model, layer, record.x, sample), sample);
-  const dProjections = attentionBackward(device, inputs, record, dFull, dStream, options.window);
+  const { dResidual, dFull, dStream, dGate } = device.scope(() => outputBackward(model, layer, sample, record, gates, dy));
+  if (layer === 0) return { dx: undefined, dGate };
+  const dProjections = device.scope(() => {
+    const inputs = inputsAt(model, layer, projectAt(model, layer, record.x, sample), sample);
+    return attentionBackward(device, inputs, record, dFull, dStream, options.window);
+  });
+  device.free(dFull, dStream);
   const dProjected = projectBackward(model, layer, dProjections, record.x, sample.rope, queriesAt(model, layer, sample));
   const dInput = isLast(model, layer) ? device.gatherRowsBackward(dResidual, sample.queries.rows, at(record.x.shape, 0)) : dResidual;
-  return { dx: device.add(dInput, dProjected), dGate: dGates };
+  return { dx: device.add(dInput, dProjected), dGate };
+}
+
+/** From the layer's output to its residual input, both attention branches, and its gates. */
+function outputBackward(
+  model: Model,
+  layer: number,
+  sample: Sample,
+  record: LayerRecord,
+  gates: Tensor,
+  dy: Tensor,
+): { readonly dResidual: Tensor; readonly dFull: Tensor; readonly dStream: Tensor; readonly dGate: Tensor } {
+  const { device } = model;
+  const mixed = device.mixGates(record.full, record.stream.out, gates);
+  const { dx, dAttention } = completeBackward(model, layer, dy, residualRows(model, layer, record.x, sample), mixed);
+  const { dFull, dStream, dGates } = device.mixGatesBackward(dAttention, record.full, record.stream.out, gates);
+  return { dResidual: dx, dFull, dStream, dGate: dGates };
 }
 
 function attentionBackward(

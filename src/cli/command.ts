@@ -1,4 +1,5 @@
 /** What a command is. A command takes validated options and returns data; src/cli/program.ts does the rest. */
+import type { Origin } from '../config/resolve.js';
 import type { ExitCode, Warn } from '../errors.js';
 import type { OnProgress } from '../progress.js';
 import type { COMMON_FLAGS, FlagName, FlagValue } from './flags.js';
@@ -12,9 +13,6 @@ export type Options<F extends FlagName, D extends FlagName> = {
   readonly [N in F | Common as N extends D | 'format' | 'device' | 'progress' ? never : N]?: FlagValue<N> | undefined;
 };
 
-/** Where each resolved value came from. */
-export type Origin = 'default' | 'file' | 'environment' | 'flag';
-
 /** The world a command may touch. */
 export interface Io {
   /** Text for stdout while running (streamed completions); the result itself is returned. Silent under --format json. */
@@ -27,8 +25,10 @@ export interface Io {
   readonly color: boolean;
   /** Columns of the terminal, 80 when there is none. */
   readonly columns: number;
-  /** A live screen may be drawn on stderr. */
-  readonly live: boolean;
+  /** Where a live screen may be drawn (stderr, on a terminal); absent: plain lines through onProgress. */
+  readonly screen?: NodeJS.WriteStream;
+  /** The screen takes colour. */
+  readonly screenColor: boolean;
   readonly environment: Readonly<Record<string, string | undefined>>;
   readonly origins: Readonly<Record<string, Origin>>;
 }
@@ -51,6 +51,8 @@ export interface Command {
   /** Command lines shown in --help; a test parses each. */
   readonly examples: readonly string[];
   readonly subcommands: readonly Command[];
+  /** What --print-config shows where presets or the model fill in what flags leave open, by the flags' names. */
+  readonly settings?: (options: never) => Readonly<Record<string, unknown>>;
   readonly run: (options: never, io: Io, positionals: readonly string[]) => Promise<CommandResult>;
 }
 
@@ -62,6 +64,7 @@ interface Definition<F extends FlagName, D extends F> {
   readonly defaults?: { readonly [N in D]: FlagValue<N> };
   readonly examples: readonly string[];
   readonly subcommands?: readonly Command[];
+  readonly settings?: (options: Options<F, D>) => Readonly<Record<string, unknown>>;
   readonly run: (options: Options<F, D>, io: Io, positionals: readonly string[]) => Promise<CommandResult>;
 }
 

@@ -45,7 +45,7 @@ export async function run(argv: readonly string[], terminal: Terminal): Promise<
     const settings = resolveSettings(call, terminal.environment);
     format = settings.values['format'];
     if (settings.values['printConfig'] === true) {
-      terminal.stdout.write(renderSettings(settings, format === 'json'));
+      terminal.stdout.write(renderSettings(withFilled(call.command, settings), format === 'json'));
       return 0;
     }
     return await execute(call, settings, terminal, warnings);
@@ -120,6 +120,14 @@ function resolveSettings(call: Call, environment: Terminal['environment']): Reso
   });
 }
 
+/** Settings with what presets and the model fill in. */
+function withFilled(command: Command, settings: Resolved): Resolved {
+  const filled = command.settings?.(settings.values as never) ?? {};
+  const known = Object.entries(filled).filter(([name]) => name in FLAGS && !(name in settings.values));
+  const origins = Object.fromEntries(known.map(([name]) => [name, 'preset' as const]));
+  return { values: { ...settings.values, ...Object.fromEntries(known) }, origins: { ...settings.origins, ...origins } };
+}
+
 function renderSettings(settings: Resolved, json: boolean): string {
   if (json)
     return `${JSON.stringify({ schema: 'duo-config/1', tool: TOOL, values: settings.values, origins: settings.origins }, null, 2)}\n`;
@@ -145,7 +153,8 @@ async function execute(call: Call, settings: Resolved, terminal: Terminal, warni
     signal: terminal.signal,
     color: !json && hasColor(terminal.stdout, terminal.environment),
     columns: terminal.stdout.columns ?? 80,
-    live,
+    ...(live ? { screen: terminal.stderr as NodeJS.WriteStream } : {}),
+    screenColor: errorColor,
     environment: terminal.environment,
     origins: settings.origins,
   };

@@ -4,7 +4,8 @@ import { parse as parseYaml } from 'yaml';
 import { z } from 'zod';
 import { InputError } from '../errors.js';
 
-export type Origin = 'default' | 'file' | 'environment' | 'flag';
+/** Where a value came from; `preset`: filled in by the preset or the model. */
+export type Origin = 'default' | 'preset' | 'file' | 'environment' | 'flag';
 
 export interface Sources {
   readonly defaults: Readonly<Record<string, unknown>>;
@@ -88,7 +89,12 @@ export function resolve(schemas: Readonly<Record<string, z.ZodType>>, sources: S
   return { values, origins };
 }
 
-function pick(name: string, sources: Sources): { raw: unknown; origin: Origin } | undefined {
+interface Found {
+  readonly raw: unknown;
+  readonly origin: Exclude<Origin, 'preset'>;
+}
+
+function pick(name: string, sources: Sources): Found | undefined {
   if (sources.flags[name] !== undefined) return { raw: sources.flags[name], origin: 'flag' };
   if (sources.environment[name] !== undefined) return { raw: sources.environment[name], origin: 'environment' };
   if (sources.file[name] !== undefined) return { raw: sources.file[name], origin: 'file' };
@@ -96,7 +102,7 @@ function pick(name: string, sources: Sources): { raw: unknown; origin: Origin } 
   return undefined;
 }
 
-function describe(name: string, found: { raw: unknown; origin: Origin }, issues: readonly { message: string }[]): string {
+function describe(name: string, found: Found, issues: readonly { message: string }[]): string {
   const where = { flag: `--${flagName(name)}`, environment: environmentName(name), file: `${name} (settings file)`, default: name }[
     found.origin
   ];
