@@ -17,6 +17,8 @@ export type Options<F extends FlagName, D extends FlagName> = {
 export interface Io {
   /** Text for stdout while running (streamed completions); the result itself is returned. Silent under --format json. */
   readonly write: (text: string) => void;
+  /** Text for stderr beside the result, such as a speed. Silent under --format json, which has it in the result. */
+  readonly note: (text: string) => void;
   readonly warn: Warn;
   readonly onProgress: OnProgress;
   /** Aborted by Ctrl-C; long work checks it between steps, keeps what it has, and throws InterruptedError. */

@@ -71,7 +71,7 @@ export const FLAGS = {
   reference: flag(
     '--reference',
     values.toggle,
-    "the reference's mathematics: block window 128/256, teacher-full mixing, words, its schedule and labels",
+    "the reference's mathematics: block window 128/256, teacher-full mixing, words, its schedule and labels; evaluating, its prefill and decode window",
   ),
   steps: flag('--steps <n>', values.count(1), 'optimizer steps'),
   lengthCount: flag('--length-count <n>', values.count(1), 'how many lengths between the shortest and the longest'),

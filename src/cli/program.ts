@@ -144,6 +144,7 @@ async function execute(call: Call, settings: Resolved, terminal: Terminal, warni
   const progress = createProgress(settings.values['progress'] === 'none' ? 'none' : live ? 'live' : 'plain', terminal.stderr);
   const io: Io = {
     write: (text) => (json ? undefined : terminal.stdout.write(text)),
+    note: (text) => (json ? undefined : progress.pause(() => terminal.stderr.write(text))),
     warn: (warning) => {
       if (warnings.some((seen) => seen.code === warning.code && seen.message === warning.message)) return;
       warnings.push(warning);

@@ -3,62 +3,83 @@
  * greedy decoding up to the first wrong token, so a sample whose choices are all right is one that greedy decoding answers.
  */
 import type { HybridCache, WindowRule } from '../cache/hybrid-cache.js';
-import type { Prefill } from '../config/values.js';
 import type { Tensor } from '../device/device.js';
 import { at, InternalError } from '../errors.js';
-import type { Model } from '../model/model.js';
+import type { Model, Tokenizer } from '../model/model.js';
 import { breathe } from '../progress.js';
 import { feed } from './feed.js';
-import { CHUNK_TOKENS, prefill } from './prefill.js';
+import { CHUNK_TOKENS } from './prefill.js';
 
 export interface Span {
   readonly start: number;
   readonly end: number;
 }
 
+/** What follows a prompt: answers, and the further questions between them. */
+export interface Continuation {
+  readonly ids: Int32Array;
+  /** Where the answers lie in `ids`, ascending; the first at 0. */
+  readonly answers: readonly Span[];
+}
+
 export interface ForcedOptions {
-  readonly prefill: Prefill;
+  /** Rule under which the continuation is fed, as if it had been generated. */
   readonly decodeWindow: WindowRule;
+  /** Called between chunks; it may throw to stop. */
   readonly onChunk?: () => void;
 }
 
 /**
- * The choices at the tokens of `answers` (ascending), each token's after all before it were right: one array for each answer.
- * What stands before the first answer is the prompt; the rest is fed under the decoding rule, as if it had been generated.
+ * The choice at every token of the answers, each after all tokens before it were right: one array for each answer.
+ * `logits`, (1, vocab), are those of the prompt's last token; they are freed.
  */
 export async function forcedChoices(
   model: Model,
   cache: HybridCache,
-  ids: Int32Array,
-  answers: readonly Span[],
-  options: ForcedOptions,
+  logits: Tensor,
+  { ids, answers }: Continuation,
+  { decodeWindow, onChunk }: ForcedOptions,
 ): Promise<readonly Int32Array[]> {
-  const promptTokens = at(answers, 0).start;
-  // The choice at a token comes from the logits of the one before it.
-  const wanted = answers.flatMap(({ start, end }) => Array.from({ length: end - start }, (_, i) => start + i - 1));
-  const first = await prefill(model, cache, ids.subarray(0, promptTokens), { prefill: options.prefill, ...onChunk(options) });
-  const chosen = new Map([[promptTokens - 1, at(takeChoices(model, first), 0)]]);
-  const step = options.decodeWindow === 'exact' ? CHUNK_TOKENS : 1;
-  const last = at(answers, answers.length - 1).end - 1;
-  for (let start = promptTokens; start < last; start += step) {
+  // The choice at token t comes from the logits of token t - 1; that of token 0 from the prompt's.
+  const wanted = answers.flatMap(({ start, end }) => range(start, end).map((token) => token - 1)).filter((token) => token >= 0);
+  const chosen = new Map([[-1, at(takeChoices(model, logits), 0)]]);
+  const step = decodeWindow === 'exact' ? CHUNK_TOKENS : 1;
+  const last = at(wanted, wanted.length - 1) + 1;
+  for (let start = 0; start < last; start += step) {
     const end = Math.min(start + step, last);
-    const positions = wanted.filter((position) => position >= start && position < end);
-    const logits = feed(
-      model,
-      cache,
-      ids.subarray(start, end),
-      options.decodeWindow,
-      positions.map((position) => position - start),
-    );
-    if (logits !== undefined) takeChoices(model, logits).forEach((choice, i) => chosen.set(at(positions, i), choice));
-    options.onChunk?.();
+    const tokens = wanted.filter((token) => token >= start && token < end);
+    const rows = tokens.map((token) => token - start);
+    const part = feed(model, cache, ids.subarray(start, end), decodeWindow, rows);
+    if (part !== undefined) takeChoices(model, part).forEach((choice, i) => chosen.set(at(tokens, i), choice));
+    onChunk?.();
     await breathe();
   }
-  return answers.map(({ start, end }) => Int32Array.from({ length: end - start }, (_, i) => choiceAt(chosen, start + i - 1)));
+  return answers.map(({ start, end }) => Int32Array.from(range(start, end), (token) => choiceAt(chosen, token - 1)));
 }
 
-function onChunk(options: ForcedOptions): { onChunk?: () => void } {
-  return options.onChunk === undefined ? {} : { onChunk: options.onChunk };
+/** How many words of a text, given as its tokens, were chosen right: all their tokens were. */
+export function rightWords(
+  tokenizer: Tokenizer,
+  expected: Int32Array,
+  chosen: Int32Array,
+): { readonly right: number; readonly words: number } {
+  const wrong = new Set<number>();
+  let word = 0;
+  expected.forEach((id, token) => {
+    word = wordsIn(tokenizer, expected.subarray(0, token + 1));
+    if (chosen[token] !== id) wrong.add(word);
+  });
+  return { right: word - wrong.size, words: word };
+}
+
+/** Words begun in the text of `ids`. */
+function wordsIn(tokenizer: Tokenizer, ids: Int32Array): number {
+  const text = tokenizer.decode([...ids]).trim();
+  return text === '' ? 1 : text.split(/\s+/).length;
+}
+
+function range(start: number, end: number): number[] {
+  return Array.from({ length: end - start }, (_, i) => start + i);
 }
 
 /** The largest of each row of `logits`, which are freed. */
@@ -69,8 +90,8 @@ function takeChoices(model: Model, logits: Tensor): Int32Array {
   return choices;
 }
 
-function choiceAt(chosen: ReadonlyMap<number, number>, position: number): number {
-  const choice = chosen.get(position);
-  if (choice === undefined) throw new InternalError(`no choice at position ${position}`);
+function choiceAt(chosen: ReadonlyMap<number, number>, token: number): number {
+  const choice = chosen.get(token);
+  if (choice === undefined) throw new InternalError(`no choice after token ${token}`);
   return choice;
 }

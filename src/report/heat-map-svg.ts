@@ -3,7 +3,7 @@ import { HeatmapChart } from 'echarts/charts';
 import { GridComponent, TitleComponent, VisualMapComponent } from 'echarts/components';
 import * as echarts from 'echarts/core';
 import { SVGRenderer } from 'echarts/renderers';
-import { percent, thousands } from './heat-map.js';
+import { percent, thousands } from './format.js';
 import type { HeatCell, HeatMap, HeatPanel } from './heat-map.js';
 import { inkOn, SCORE_COLORS, scoreColor } from './palette.js';
 

@@ -56,13 +56,3 @@ function meanCell(scores: readonly number[] | undefined): HeatCell | undefined {
   if (scores === undefined) return undefined;
   return { score: scores.reduce((sum, score) => sum + score, 0) / scores.length, samples: scores.length };
 }
-
-/** `0.25` -> `25 %`. */
-export function percent(share: number): string {
-  return `${Math.round(share * 1000) / 10} %`;
-}
-
-/** `12345` -> `12,345`. */
-export function thousands(value: number): string {
-  return value.toLocaleString('en-US');
-}

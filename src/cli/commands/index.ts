@@ -1,6 +1,8 @@
 /** Every command, in the order of --help. */
 import type { Command } from '../command.js';
 import { doctorCommand } from './doctor.js';
+import { evaluateCommand } from './evaluate.js';
+import { runCommand } from './run.js';
 import { setupCommand } from './setup.js';
 
-export const COMMANDS: readonly Command[] = [setupCommand, doctorCommand];
+export const COMMANDS: readonly Command[] = [evaluateCommand, runCommand, setupCommand, doctorCommand];

@@ -1,6 +1,6 @@
 /** The needle heat map in the terminal: every cell shows its number, so that colour only helps. */
 import { palette } from '../render.js';
-import { percent, thousands } from '../../report/heat-map.js';
+import { percent, thousands } from '../../report/format.js';
 import type { HeatCell, HeatMap, HeatPanel } from '../../report/heat-map.js';
 import { inkOn, SCORE_COLORS, scoreColor } from '../../report/palette.js';
 
