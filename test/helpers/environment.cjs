@@ -4,6 +4,9 @@
  */
 const { TestEnvironment } = require('jest-environment-node');
 
+// Inside a test, process.env is a copy that TensorFlow does not see.
+process.env.TF_CPP_MIN_LOG_LEVEL ??= '2';
+
 const shared = [
   'ArrayBuffer',
   'SharedArrayBuffer',

@@ -110,7 +110,7 @@ export class TfjsDevice implements Device {
   }
 
   gatherHeads(x: Tensor, heads: readonly number[]): Tensor {
-    return this.own(this.k.gather(rawOf(x), Int32Array.from(heads), 1));
+    return this.own(this.k.gather(rawOf(x), heads, 1));
   }
 
   writeRows(buffer: Tensor, rows: Tensor, start: number): Tensor {

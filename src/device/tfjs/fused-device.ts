@@ -2,6 +2,7 @@
 import type { Attention, AttentionGradients, AttentionInputs, KeyValues, Tensor, Window } from '../device.js';
 import { TfjsDevice, type TfjsDeviceOptions } from './device.js';
 import type { FusedInputs, FusedKernels } from './fused.js';
+import { checkGroups } from './hybrid.js';
 import type { Raw, Tfjs } from './kernels.js';
 import { handleOf, rawOf, type Handle } from './memory.js';
 
@@ -46,6 +47,7 @@ export class FusedDevice extends TfjsDevice {
   }
 
   override hybridAttention(q: Tensor, groups: readonly KeyValues[], queryStart: number): Tensor {
+    checkGroups(q.shape[1] ?? 0, groups);
     const raws = groups.map((group) => ({ ...group, k: rawOf(group.k), v: rawOf(group.v) }));
     return this.own(this.#fused.hybridAttention(rawOf(q), raws, queryStart));
   }

@@ -28,7 +28,7 @@ function perQueryHead(k: Kernels, gates: Raw, attention: Raw): Raw {
       ? gates
       : k.gather(
           gates,
-          Int32Array.from({ length: heads }, (_, head) => Math.floor(head / group)),
+          Array.from({ length: heads }, (_, head) => Math.floor(head / group)),
           0,
         );
   return k.reshape(ofGroup, [heads, 1]);

@@ -27,21 +27,34 @@ const MAX_SCORES = 2 ** 23;
 export function attendHybrid(backend: Backend, q: Raw, groups: readonly Group[], queryStart: number): Raw {
   const { kernels } = backend;
   const [, heads = 0, headDim = 0] = q.shape;
-  const kvHeads = groups.reduce((sum, { kvHeads: own }) => sum + own.length, 0);
-  if (kvHeads === 0 || heads % kvHeads !== 0) throw new InternalError(`${kvHeads} KV heads cannot serve ${heads} query heads`);
-  const group = heads / kvHeads;
-  const present = groups.filter(({ kvHeads: own }) => own.length > 0);
-  const order = present.flatMap(({ kvHeads: own }) => queryHeads(own, group));
+  const group = checkGroups(heads, groups);
+  const present = groups.filter(({ kvHeads }) => kvHeads.length > 0);
+  const order = present.flatMap(({ kvHeads }) => queryHeads(kvHeads, group));
+  const inOrder = order.every((head, place) => head === place);
   return kernels.tidy(() => {
     const parts = present.map((keyValues) => {
       const sizes = { kvHeads: keyValues.kvHeads.length, group, headDim };
-      const own =
-        isIdentity(order) && present.length === 1 ? q : kernels.gather(q, Int32Array.from(queryHeads(keyValues.kvHeads, group)), 1);
+      const own = inOrder && present.length === 1 ? q : kernels.gather(q, queryHeads(keyValues.kvHeads, group), 1);
       return attendGroup(backend, own, keyValues, sizes, queryStart);
     });
     const together = kernels.concat(parts, 1);
-    return isIdentity(order) ? together : kernels.gather(together, inverse(order), 1);
+    return inOrder ? together : kernels.gather(together, inverse(order), 1);
   });
+}
+
+/**
+ * Query heads per KV head, where the groups together hold every KV head once and their number divides `heads`.
+ * @throws InternalError otherwise: some head's output would be missing
+ */
+export function checkGroups(heads: number, groups: readonly Pick<Group, 'kvHeads'>[]): number {
+  const held = groups.flatMap(({ kvHeads }) => kvHeads);
+  const complete = new Set(held).size === held.length && held.every((head) => head >= 0 && head < held.length);
+  if (!complete || held.length === 0 || heads % held.length !== 0) {
+    throw new InternalError(
+      `groups of KV heads ${groups.map(({ kvHeads }) => `(${kvHeads.join(', ')})`).join(' ')} for ${heads} query heads`,
+    );
+  }
+  return heads / held.length;
 }
 
 /** The queries of one group, some at a time so that their scores fit MAX_SCORES. */
@@ -101,14 +114,9 @@ function queryHeads(kvHeads: readonly number[], group: number): number[] {
   return kvHeads.flatMap((head) => Array.from({ length: group }, (_, i) => head * group + i));
 }
 
-function isIdentity(order: readonly number[]): boolean {
-  return order.every((head, i) => head === i);
-}
-
 /** For each head, where `order` has it. */
-function inverse(order: readonly number[]): Int32Array {
-  const places = new Int32Array(order.length).fill(-1);
+function inverse(order: readonly number[]): number[] {
+  const places = new Array<number>(order.length);
   order.forEach((head, place) => (places[head] = place));
-  if (places.includes(-1)) throw new InternalError('the groups of a hybrid cache must hold every KV head once');
   return places;
 }

@@ -150,8 +150,8 @@ export class Kernels {
     return this.run('Identity', { x });
   }
 
-  gather(x: Raw, indices: Int32Array, axis: number): Raw {
-    const at = this.make(indices, [indices.length]);
+  gather(x: Raw, indices: Int32Array | readonly number[], axis: number): Raw {
+    const at = this.make(indices instanceof Int32Array ? indices : Int32Array.from(indices), [indices.length]);
     const result = this.run('GatherV2', { x, indices: at }, { axis, batchDims: 0 });
     at.dispose();
     return result;
