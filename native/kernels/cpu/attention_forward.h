@@ -15,7 +15,7 @@ class AttentionForward {
  public:
   /// out (queries, heads, headDim); lse (queries, heads), or null when it is not wanted.
   AttentionForward(const Attention& a, float* out, float* lse)
-      : a_(a), out_(out), lse_(lse), positions_(a.keyPositions, a.keys), width_(padded_width(a)), stride_(row_stride(a)), rows_(block_rows(a)) {}
+      : a_(a), out_(out), lse_(lse), positions_(a.keyPositions, a.keys), width_(padded_width(a)), stride_(row_stride(a)), rows_(block_rows(a)), factor_(a.scale() * kLog2E) {}
 
   void run(Pool& pool) {
     const int64_t keys = positions_.panels() * kColumns;
@@ -86,26 +86,16 @@ class AttentionForward {
       s.total[r] = Vec{};
     }
     std::fill(s.sums, s.sums + rows * width_, 0.0f);
-    const int64_t panels = positions_.panels(), step = kKeyBlock / kColumns;
-    for (int64_t p = 0; p < panels; p += step) {
-      const int64_t end = std::min(panels, p + step);
-      if (!any_seen(all, p, end)) continue;
-      for (int64_t r = 0; r < rows; r += kRows) tile_row(s, r, p, end, keys, values);
-    }
+    for_seen_blocks(positions_, all, kKeyBlock / kColumns, [&](int64_t panel, int64_t end) {
+      for (int64_t r = 0; r < rows; r += kRows) tile_row(s, r, panel, end, keys, values);
+    });
     for (int64_t r = 0; r < used; r++) finish(kv, s, r);
   }
 
   /// Scores are wanted in powers of two: the query carries scale * log2(e).
   void load_query(int64_t kv, const Row& row, float* to) const {
     const float* from = a_.q + a_.queryOffset(row.query, kv, row.g);
-    const float factor = a_.scale() * kLog2E;
-    for (int64_t d = 0; d < a_.headDim; d++) to[d] = from[d] * factor;
-  }
-
-  bool any_seen(const LimitRange& range, int64_t panel, int64_t end) const {
-    for (; panel < end; panel++)
-      if (range.of(positions_.lowest[panel], positions_.highest[panel]) != Seen::none) return true;
-    return false;
+    for (int64_t d = 0; d < a_.headDim; d++) to[d] = from[d] * factor_;
   }
 
   /// kRows rows against the keys of panels first..end-1.
@@ -174,6 +164,7 @@ class AttentionForward {
   float* const lse_;
   const KeyPositions positions_;
   const int64_t width_, stride_, rows_;  // padded headDim; stride of a query row; rows of a block
+  const float factor_;
   int64_t keyFloats_ = 0, valueFloats_ = 0;  // packed, per KV head
 };
 

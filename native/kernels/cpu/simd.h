@@ -34,14 +34,19 @@ DUO_INLINE IntVec splat(int32_t x) { return x - IntVec{}; }
 /// NaN in b wins, NaN in a is dropped (as vmaxps has it); exp2 of the difference brings it back.
 DUO_INLINE Vec max(Vec a, Vec b) { return a > b ? a : b; }
 
+/// Lanes of a (0..kLanes-1) and b (kLanes..) by number.
+template <int... lane>
+DUO_INLINE Vec pick(Vec a, Vec b) {
+#if defined(__clang__)
+  return __builtin_shufflevector(a, b, lane...);
+#else
+  return __builtin_shuffle(a, b, IntVec{lane...});
+#endif
+}
 /// Lane i of the result is lane i ^ distance of x.
 template <int distance, int... lane>
 DUO_INLINE Vec swap_lanes(Vec x, std::integer_sequence<int, lane...>) {
-#if defined(__clang__)
-  return __builtin_shufflevector(x, x, (lane ^ distance)...);
-#else
-  return __builtin_shuffle(x, IntVec{(lane ^ distance)...});
-#endif
+  return pick<(lane ^ distance)...>(x, x);
 }
 /// All lanes joined two by two with `join`, in an order that depends on kLanes alone.
 template <int distance, class Join>

@@ -56,9 +56,36 @@ DUO_INLINE void multiply_columns(Tile& t, int64_t depth, const float* a, int64_t
   multiply(t, depth, a, 1, stride, b, bStride);
 }
 
+/// Lanes of two vectors whose numbers differ in bit `distance` change places; with every distance once, kLanes vectors are transposed.
+template <int distance, int... lane>
+DUO_INLINE void exchange(Vec& a, Vec& b, std::integer_sequence<int, lane...>) {
+  const Vec x = pick<((lane & distance) ? kLanes + (lane ^ distance) : lane)...>(a, b);
+  b = pick<((lane & distance) ? kLanes + lane : lane ^ distance)...>(a, b);
+  a = x;
+}
+template <int distance>
+DUO_INLINE void transpose(Vec (&x)[kLanes]) {
+  if constexpr (distance > 0) {
+#pragma GCC unroll 16
+    for (int i = 0; i < kLanes; i++)
+      if (!(i & distance)) exchange<distance>(x[i], x[i + distance], std::make_integer_sequence<int, kLanes>{});
+    transpose<distance / 2>(x);
+  }
+}
+
 /// One panel of the transpose of `rows` (count <= kColumns of them, `depth` floats each): panel[k][j] = rows[j][k], 0 for absent rows.
 inline void pack_transposed(float* panel, const float* rows, int64_t stride, int64_t count, int64_t depth) {
-  for (int64_t k = 0; k < depth; k++)
+  int64_t k = 0;
+  for (; k + kLanes <= depth; k += kLanes)
+    for (int64_t j = 0; j < kColumns; j += kLanes) {
+      Vec x[kLanes];
+#pragma GCC unroll 16
+      for (int i = 0; i < kLanes; i++) x[i] = j + i < count ? load(rows + (j + i) * stride + k) : Vec{};
+      transpose<kLanes / 2>(x);
+#pragma GCC unroll 16
+      for (int i = 0; i < kLanes; i++) store(panel + (k + i) * kColumns + j, x[i]);
+    }
+  for (; k < depth; k++)
     for (int64_t j = 0; j < kColumns; j++) panel[k * kColumns + j] = j < count ? rows[j * stride + k] : 0.0f;
 }
 

@@ -30,9 +30,10 @@ inline Limits limits_of(const Window& w, int32_t query) {
 /// Positions of the keys, padded to whole panels with positions that no query sees, and their range panel by panel.
 struct KeyPositions {
   std::vector<int32_t> position, lowest, highest;  // the last two per panel
+  bool inOrder;                                    // key n is at position n
 
-  /// `given` null: key n is at position n.
-  KeyPositions(const int32_t* given, int64_t keys) {
+  /// `given` null: the keys are in order.
+  KeyPositions(const int32_t* given, int64_t keys) : inOrder(!given) {
     const int64_t panels = ceil_div(keys, kColumns);
     position.assign(panels * kColumns, std::numeric_limits<int32_t>::max());
     for (int64_t n = 0; n < keys; n++) position[n] = given ? given[n] : static_cast<int32_t>(n);
@@ -62,6 +63,22 @@ struct LimitRange {
     return Seen::some;
   }
 };
+
+/// Calls body(first, end) for those blocks of `step` panels that hold a key which queries within `range` may see.
+template <class Body>
+void for_seen_blocks(const KeyPositions& keys, const LimitRange& range, int64_t step, const Body& body) {
+  for (int64_t p = 0; p < keys.panels(); p += step) {
+    if (keys.inOrder && p * kColumns >= range.high.sink)  // straight to the recent keys, so that a window's cost does not grow with the context
+      p = std::max(p, range.low.start / kColumns / step * step);
+    if (keys.inOrder && p * kColumns >= range.high.end) return;
+    const int64_t end = std::min(keys.panels(), p + step);
+    for (int64_t n = p; n < end; n++)
+      if (range.of(keys.lowest[n], keys.highest[n]) != Seen::none) {
+        body(p, end);
+        break;
+      }
+  }
+}
 
 /// All bits set where a query with these limits sees the key.
 DUO_INLINE IntVec sees(const Limits& l, IntVec position) {
