@@ -1,4 +1,4 @@
-/** The TensorFlow device with attention and cache writes in our own operations; everything else is the plain device's. */
+/** The TensorFlow device with our own operations where they are faster; what is not here is the plain device's. */
 import type { Attention, AttentionGradients, AttentionInputs, KeyValues, Tensor, Window } from '../device.js';
 import { TfjsDevice, type TfjsDeviceOptions } from './device.js';
 import type { FusedInputs, FusedKernels } from './fused.js';
@@ -28,6 +28,38 @@ export class FusedDevice extends TfjsDevice {
     const result = this.#buffer(this.#fused.writeRows(handle.raw, rawOf(rows), start));
     this.free(buffer);
     return result;
+  }
+
+  override rmsNorm(x: Tensor, weight: Tensor, eps: number): Tensor {
+    return this.own(this.#fused.rmsNorm(rawOf(x), rawOf(weight), eps));
+  }
+
+  override rmsNormBackward(dy: Tensor, x: Tensor, weight: Tensor, eps: number): Tensor {
+    return this.own(this.#fused.rmsNormBackward(rawOf(dy), rawOf(x), rawOf(weight), eps));
+  }
+
+  override rope(x: Tensor, cos: Tensor, sin: Tensor): Tensor {
+    return this.own(this.#fused.rotate(rawOf(x), rawOf(cos), rawOf(sin), 'forward'));
+  }
+
+  override ropeBackward(dy: Tensor, cos: Tensor, sin: Tensor): Tensor {
+    return this.own(this.#fused.rotate(rawOf(dy), rawOf(cos), rawOf(sin), 'backward'));
+  }
+
+  override swiglu(gate: Tensor, up: Tensor): Tensor {
+    return this.own(this.#fused.swiglu(rawOf(gate), rawOf(up)));
+  }
+
+  override swigluBackward(dy: Tensor, gate: Tensor, up: Tensor): { dGate: Tensor; dUp: Tensor } {
+    return this.ownAll(this.#fused.swigluBackward(rawOf(dy), rawOf(gate), rawOf(up)));
+  }
+
+  override mixGates(full: Tensor, stream: Tensor, gates: Tensor): Tensor {
+    return this.own(this.#fused.mixGates(rawOf(full), rawOf(stream), rawOf(gates)));
+  }
+
+  override mixGatesBackward(dMix: Tensor, full: Tensor, stream: Tensor, gates: Tensor): { dFull: Tensor; dStream: Tensor; dGates: Tensor } {
+    return this.ownAll(this.#fused.mixGatesBackward(rawOf(dMix), rawOf(full), rawOf(stream), rawOf(gates)));
   }
 
   override causalAttention(inputs: AttentionInputs): Attention {

@@ -119,6 +119,37 @@ export class FusedKernels {
     return made(this.#run('DuoWriteRows', 1, [buffer, rows, Int32Array.of(start)])[0]);
   }
 
+  rmsNorm(x: Raw, weight: Raw, eps: number): Raw {
+    return made(this.#run('DuoRmsNorm', 1, [x, weight, bitsOf(eps)])[0]);
+  }
+
+  rmsNormBackward(dy: Raw, x: Raw, weight: Raw, eps: number): Raw {
+    return made(this.#run('DuoRmsNormBackward', 1, [dy, x, weight, bitsOf(eps)])[0]);
+  }
+
+  /** x (tokens, heads, headDim) rotated by cos and sin (tokens, headDim / 2), or rotated back. */
+  rotate(x: Raw, cos: Raw, sin: Raw, direction: 'forward' | 'backward'): Raw {
+    return made(this.#run('DuoRotate', 1, [x, cos, sin, Int32Array.of(direction === 'forward' ? 1 : -1)])[0]);
+  }
+
+  swiglu(gate: Raw, up: Raw): Raw {
+    return made(this.#run('DuoSwiglu', 1, [gate, up])[0]);
+  }
+
+  swigluBackward(dy: Raw, gate: Raw, up: Raw): { dGate: Raw; dUp: Raw } {
+    const [dGate, dUp] = this.#run('DuoSwigluBackward', 2, [dy, gate, up]);
+    return { dGate: made(dGate), dUp: made(dUp) };
+  }
+
+  mixGates(full: Raw, stream: Raw, gates: Raw): Raw {
+    return made(this.#run('DuoMixGates', 1, [full, stream, gates])[0]);
+  }
+
+  mixGatesBackward(dMix: Raw, full: Raw, stream: Raw, gates: Raw): { dFull: Raw; dStream: Raw; dGates: Raw } {
+    const [dFull, dStream, dGates] = this.#run('DuoMixGatesBackward', 3, [dMix, full, stream, gates]);
+    return { dFull: made(dFull), dStream: made(dStream), dGates: made(dGates) };
+  }
+
   /** Runs an operation; numbers that change per call go in as int32 tensors, which live for the call only. */
   #run(name: string, outputs: number, inputs: readonly (Raw | Int32Array)[], attributes: readonly Attribute[] = []): Raw[] {
     const { binding } = this.#backend;
@@ -169,6 +200,11 @@ export function loadFused(tf: Tfjs, file: string, threads: number): FusedKernels
 /** sink, recent, block; block 0 stands for no window. */
 function windowOf(window: Window | undefined): Int32Array {
   return window ? Int32Array.of(window.sink, window.recent, window.block) : Int32Array.of(0, 0, 0);
+}
+
+/** The bits of a float32, as operations take it. */
+function bitsOf(value: number): Int32Array {
+  return new Int32Array(Float32Array.of(value).buffer);
 }
 
 function made(raw: Raw | undefined): Raw {
