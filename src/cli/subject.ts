@@ -1,8 +1,10 @@
 /** What `evaluate` and `run` have in common: a model on a device, a pattern that fits it, the window, and the cuts asked for. */
+import type { WindowRule } from '../cache/hybrid-cache.js';
 import type { CacheWindow } from '../cache/window-rows.js';
 import type { KvBudget, Prefill } from '../config/values.js';
 import { openDevice } from '../device/runtime.js';
 import { InputError } from '../errors.js';
+import { prefillText } from '../evaluate/row.js';
 import { defaultModelPath, loadModel, readModelInfo } from '../model/load.js';
 import type { Model } from '../model/model.js';
 import { checkPattern, checkShape } from '../pattern/check.js';
@@ -37,6 +39,11 @@ export interface SubjectOptions {
   readonly context?: number | undefined;
   readonly sink?: number | undefined;
   readonly recent?: number | undefined;
+}
+
+export interface RuleOptions {
+  readonly prefill?: Prefill | undefined;
+  readonly reference?: boolean | undefined;
 }
 
 export interface Subject {
@@ -79,13 +86,23 @@ function cutAt(options: SubjectOptions, { model, pattern, window }: Subject, con
 }
 
 /** Prefill and decoding rule: `--reference` takes the reference's for both, but for a prefill that was named. */
-export function resolveRules(options: { readonly prefill?: Prefill | undefined; readonly reference?: boolean | undefined }): {
-  readonly prefill: Prefill;
-  readonly decodeWindow: 'exact' | 'reference';
-} {
+export function resolveRules(options: RuleOptions): { readonly prefill: Prefill; readonly decodeWindow: WindowRule } {
   const reference = options.reference === true;
   const usual: Prefill = reference ? { mode: 'chunked', chunkTokens: REFERENCE_CHUNK } : { mode: 'streaming' };
   return { prefill: options.prefill ?? usual, decodeWindow: reference ? 'reference' : 'exact' };
+}
+
+/** What --print-config shows of what the flags leave open: the pattern's window, the rules, the usual cut. */
+export function resolvedSettings(options: SubjectOptions & RuleOptions): Readonly<Record<string, unknown>> {
+  const silent = (): void => undefined;
+  const deployed = options.pattern === undefined ? undefined : readPattern(options.pattern, { ...options, warn: silent }).windows.deployed;
+
+  const [cut] = requestedCuts(options, [DEFAULT_CUT]);
+  return {
+    ...(deployed === undefined ? {} : { sink: options.sink ?? deployed.sink, recent: options.recent ?? deployed.recent }),
+    prefill: prefillText(resolveRules(options).prefill),
+    ...(cut === DEFAULT_CUT ? { retrievalRatio: [DEFAULT_CUT.value] } : {}),
+  };
 }
 
 function requirePattern(path: string | undefined): string {

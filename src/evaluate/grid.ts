@@ -158,6 +158,6 @@ function stopIfAborted(signal: AbortSignal, run: RunDirectory<EvaluationRow>): v
     code: 'interrupted',
     what: `stopped; ${run.rows.size} rows are kept`,
     given: run.path,
-    hint: 'the same command again goes on from there',
+    hint: 'the same command again, without --fresh, goes on from there',
   });
 }

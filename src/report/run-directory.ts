@@ -14,7 +14,7 @@ import { canonicalJson, sha256, writeFileAtomic, writeJsonAtomic } from '../file
 import { TOOL } from '../version.js';
 import type { SessionEnvironment } from './environment.js';
 
-export const RUN_SCHEMA = 'duo-run/1';
+export const RUN_SCHEMA = 'duo-run-directory/1';
 
 /** Largest results file read back, bytes: far above any grid. */
 const MAX_RESULTS_BYTES = 1 << 30;

@@ -16,7 +16,7 @@ import { openRun } from '../../report/run-directory.js';
 import type { RunDirectory } from '../../report/run-directory.js';
 import { defineCommand } from '../command.js';
 import type { CommandResult, Io, Options } from '../command.js';
-import { openSubject, resolveCuts, resolveRules, SUBJECT_FLAGS } from '../subject.js';
+import { openSubject, resolveCuts, resolvedSettings, resolveRules, SUBJECT_FLAGS } from '../subject.js';
 import type { Subject } from '../subject.js';
 import { renderPlan, renderReport } from '../ui/evaluation.js';
 
@@ -65,6 +65,7 @@ export const evaluateCommand = defineCommand({
     'duo evaluate --pattern my-pattern --suite niah,passkey --retrieval-ratio 0.5,0.25 --baselines dense,random,streaming',
     'duo evaluate --pattern my-pattern --lengths 1K-8K*2 --samples 10 --min-score 0.95',
   ],
+  settings: (options) => resolvedSettings(options),
   run,
 });
 
@@ -111,7 +112,7 @@ function unique<T>(values: readonly T[]): readonly T[] {
 /** Everything that decides a row, so that equal settings on equal files go on where they stopped. */
 function openDirectory(
   options: EvaluateOptions,
-  { model }: Subject,
+  { model, pattern }: Subject,
   grid: Grid,
   cuts: readonly ResolvedCut[],
 ): RunDirectory<EvaluationRow> {
@@ -122,7 +123,7 @@ function openDirectory(
     suites: grid.suites.map(({ name, source, hash }) => ({ name, source, hash })),
     haystack: { name: haystack.name, hash: haystack.text('evaluation').hash },
     model: { id: model.id, hash: model.hash },
-    pattern: { path: options.pattern, hash: grid.patternHash },
+    pattern: { id: pattern.model.id, hash: grid.patternHash },
     cuts: cuts.map(({ retrievalRatio, fullHeads }) => ({ retrievalRatio, fullHeads })),
     variants: grid.variants.map(({ name, maskHash }) => ({ name, maskHash })),
     device: { name: model.device.name, kernels: model.device.kernels },

@@ -12,7 +12,7 @@ import { formatBytes, percent, thousands } from '../../report/format.js';
 import { defineCommand } from '../command.js';
 import type { CommandResult, Io, Options } from '../command.js';
 import { palette } from '../render.js';
-import { openSubject, resolveOneCut, resolveRules, SUBJECT_FLAGS } from '../subject.js';
+import { openSubject, resolveOneCut, resolvedSettings, resolveRules, SUBJECT_FLAGS } from '../subject.js';
 import type { Subject } from '../subject.js';
 
 const RUN_FLAGS = [...SUBJECT_FLAGS, 'prompt', 'chatTemplate', 'prefill', 'reference', 'maxNewTokens', 'stop', 'compare'] as const;
@@ -31,6 +31,7 @@ export const runCommand = defineCommand({
     "duo run --pattern my-pattern --prompt 'The pass key is 61893. What is the pass key? The pass key is'",
     'duo run --pattern my-pattern --retrieval-ratio 0.25 --prompt story.txt --max-new-tokens 40 --compare',
   ],
+  settings: (options) => resolvedSettings(options),
   run,
 });
 

@@ -13,7 +13,7 @@ const HEAD = ['suite', 'heads', 'tokens', 'n', 'strict', 'substring', 'words', '
 
 export function renderReport(report: Report, view: TerminalView): string {
   const maps = report.heatMaps.map((map) => `${renderHeatMap(map, view)}\n`);
-  const table = renderTable(HEAD, report.summary.map(cells), view.color);
+  const table = renderTable(HEAD, report.summary.map(cells), view.color, 2);
   const random = report.summary.filter(({ masks }) => masks > 1).map(renderBest);
   const gate = report.gate === undefined ? '' : `${report.gate.map((result) => renderGate(result, view.color)).join('\n')}\n`;
   return [...maps, table, ...random, gate].join('');
