@@ -1,6 +1,6 @@
 /** What the long-running scripts share: named checks with their time, and programs run to their end. */
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -63,4 +63,15 @@ export async function withFolder(body: (folder: string) => Promise<void>): Promi
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
+}
+
+/** Gates for the embedded model, made up: enough for a command to run with. */
+const TINY_GATES = ['1.0\t0.0\t0.5\t0.25', '0.1\t0.2\t0.3\t0.4', '0.6\t0.7\t0.8\t0.9', '0.15\t0.35\t0.55\t0.75'];
+
+/** Words of a command that loads the embedded model and generates a few tokens from a hybrid cache; writes its pattern to `folder`. */
+export function tinyCommand(folder: string, device: string): string[] {
+  const pattern = join(folder, 'tiny.tsv');
+  writeFileSync(pattern, `${TINY_GATES.join('\n')}\n`);
+  const settings = ['--sink', '16', '--recent', '64', '--retrieval-ratio', '0.5', '--device', device];
+  return ['run', '--pattern', pattern, ...settings, '--prompt', 'The sun was', '--max-new-tokens', '8'];
 }

@@ -7,7 +7,7 @@ import assert from 'node:assert/strict';
 import { cpSync, existsSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { PACKAGE_ROOT } from '../src/version.js';
-import { check, finish, run, succeed, withFolder } from './checks.js';
+import { check, finish, run, succeed, tinyCommand, withFolder } from './checks.js';
 import type { Run } from './checks.js';
 
 const TFJS = join('@tensorflow', 'tfjs-node-gpu');
@@ -65,6 +65,7 @@ function checkContents(paths: readonly string[]): void {
 
 function install(folder: string, name: string, archive: string, npm: readonly string[], options: readonly string[] = []): Installed {
   const installed = { prefix: join(folder, name), home: join(folder, `${name}-home`) };
+  mkdirSync(installed.home);
   const [command = 'npm', ...first] = npm;
   const flags = ['install', '--global', '--prefix', installed.prefix, '--no-audit', '--no-fund', ...options];
   succeed(command, [...first, ...flags, archive], { cwd: folder });
@@ -107,8 +108,7 @@ function doctor(installed: Installed, auto: string, call?: Call): Doctor['result
 
 /** A tiny command on the embedded model; returns its result and warnings. */
 function complete(installed: Installed, device: string, call?: Call): readonly { readonly code: string }[] {
-  const args = ['run', '--prompt', 'The sun was', '--max-new-tokens', '4', '--device', device];
-  return duoJson(installed, args, 0, call)['warnings'] as { code: string }[];
+  return duoJson(installed, tinyCommand(installed.home, device), 0, call)['warnings'] as { code: string }[];
 }
 
 interface Setup {
@@ -127,7 +127,7 @@ async function testInstalled(title: string, installed: Installed, expectedSite: 
       complete(installed, 'auto').map(({ code }) => code),
       ['tensorflow_missing'],
     );
-    assert.equal(duo(installed, ['run', '--prompt', 'x', '--device', 'tensorflow']).code, 4);
+    assert.equal(duo(installed, tinyCommand(installed.home, 'tensorflow')).code, 4);
   });
   await check(`${title}: without a network duo setup fails with exit 4, and wasm goes on working`, () => {
     const empty = join(installed.prefix, 'empty-cache');
