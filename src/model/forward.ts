@@ -1,4 +1,4 @@
-/** The plain forward: full attention, all tokens at once, no cache. What the other forwards are held against. */
+/** The plain forward: all tokens at once, full attention unless told otherwise. What the other forwards are held against. */
 import type { Tensor } from '../device/device.js';
 import { complete, embedTokens, finalNorm, project } from './layer.js';
 import type { Projections } from './layer.js';
@@ -13,23 +13,33 @@ export interface LayerVisit extends Projections {
   readonly out: Tensor;
 }
 
-/** Hidden states after the final norm, (tokens, hidden), for ids at positions 0..; `visit` sees every layer on the way. */
-export function forward(model: Model, ids: Int32Array, visit?: (layer: LayerVisit) => void): Tensor {
+export interface ForwardOptions {
+  /** Attention of a layer, (tokens, queryHeads, headDim); default: every head sees every token before it. */
+  readonly attend?: (layer: number, projections: Projections) => Tensor;
+  readonly visit?: (layer: LayerVisit) => void;
+}
+
+/** Hidden states after the final norm, (tokens, hidden), of ids at positions 0... No scope is open around `attend`, which may keep tensors. */
+export function forward(model: Model, ids: Int32Array, options: ForwardOptions = {}): Tensor {
   const { device, config } = model;
-  return device.scope(() => {
-    const rope = ropeAt(device, config, positionsFrom(0, ids.length));
-    let x = embedTokens(model, ids);
-    for (let layer = 0; layer < config.layers; layer++) {
-      const out = device.scope(() => {
-        const { q, k, v } = project(model, layer, x, rope);
-        const attention = device.causalAttention({ q, k, v });
-        const result = complete(model, layer, x, attention.out);
-        visit?.({ layer, x, q, k, v, out: result });
-        return result;
-      });
-      device.free(x);
-      x = out;
-    }
-    return finalNorm(model, x);
-  });
+  const { attend = (_layer, projections) => fullAttention(model, projections), visit } = options;
+  const rope = ropeAt(device, config, positionsFrom(0, ids.length));
+  let x = embedTokens(model, ids);
+  for (let layer = 0; layer < config.layers; layer++) {
+    const { q, k, v } = project(model, layer, x, rope);
+    const attention = attend(layer, { q, k, v });
+    const out = complete(model, layer, x, attention);
+    visit?.({ layer, x, q, k, v, out });
+    device.free(q, k, v, attention, x);
+    x = out;
+  }
+  const hidden = finalNorm(model, x);
+  device.free(x, rope.cos, rope.sin);
+  return hidden;
+}
+
+function fullAttention({ device }: Model, { q, k, v }: Projections): Tensor {
+  const { out, lse } = device.causalAttention({ q, k, v });
+  device.free(lse);
+  return out;
 }

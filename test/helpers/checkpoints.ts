@@ -1,16 +1,9 @@
 /** Tiny checkpoints written to a temporary folder, whole or broken on purpose. */
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { at } from '../../src/errors.js';
 import { FAMILIES, plannedTensors } from '../../src/model/families.js';
 import { parseConfig } from '../../src/model/read-config.js';
-
-/** A temporary folder that `dispose` removes. */
-export function temporaryFolder(): { readonly path: string; dispose(): void } {
-  const path = mkdtempSync(join(tmpdir(), 'duo-test-'));
-  return { path, dispose: () => rmSync(path, { recursive: true, force: true }) };
-}
 
 export const TINY_CONFIG = {
   model_type: 'llama',

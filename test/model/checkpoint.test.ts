@@ -6,16 +6,15 @@ import type { Warning } from '../../src/errors.js';
 import { openCheckpoint } from '../../src/model/checkpoint.js';
 import { readModelInfo } from '../../src/model/load.js';
 import { readTokenizer } from '../../src/model/tokenizer.js';
-import { float32Tensor, safetensorsBytes, temporaryFolder, tinyTensors, TINY_CONFIG, writeFolder } from '../helpers/checkpoints.js';
+import { float32Tensor, safetensorsBytes, tinyTensors, TINY_CONFIG, writeFolder } from '../helpers/checkpoints.js';
 import type { TensorSource } from '../helpers/checkpoints.js';
 import { describeShared, DUO_MINI, SHARED } from '../helpers/paths.js';
+import { temporaryFolder } from '../helpers/temporary.js';
 
 const root = temporaryFolder();
-afterAll(() => root.dispose());
 
 let written = 0;
-const folder = (files: Readonly<Record<string, Uint8Array | string | object>>): string =>
-  writeFolder(join(root.path, `m${written++}`), files);
+const folder = (files: Readonly<Record<string, Uint8Array | string | object>>): string => writeFolder(join(root, `m${written++}`), files);
 const whole = (tensors: Readonly<Record<string, TensorSource>>) =>
   folder({ 'config.json': TINY_CONFIG, 'model.safetensors': safetensorsBytes(tensors) });
 
@@ -107,7 +106,7 @@ describe('openCheckpoint', () => {
   });
 
   test('refuses a path that is no model directory', () => {
-    expect(refusal(join(root.path, 'nothing'))).toBe('there is no such model directory');
+    expect(refusal(join(root, 'nothing'))).toBe('there is no such model directory');
     expect(refusal(join(DUO_MINI, 'config.json'))).toBe('the model path is not a directory');
     expect(refusal(folder({ 'config.json': TINY_CONFIG }))).toMatch(/^no model\.safetensors/);
     expect(refusal(folder({ 'config.json': TINY_CONFIG, 'pytorch_model.bin': '' }))).toMatch(/pickle checkpoints are not supported/);
@@ -128,8 +127,8 @@ describe('openCheckpoint', () => {
   });
 
   test("follows a hub cache's links into its blobs", () => {
-    writeFolder(join(root.path, 'models--a--b', 'blobs'), { abc: safetensorsBytes(tinyTensors()) });
-    const snapshot = writeFolder(join(root.path, 'models--a--b', 'snapshots', 'main'), { 'config.json': TINY_CONFIG });
+    writeFolder(join(root, 'models--a--b', 'blobs'), { abc: safetensorsBytes(tinyTensors()) });
+    const snapshot = writeFolder(join(root, 'models--a--b', 'snapshots', 'main'), { 'config.json': TINY_CONFIG });
     symlinkSync('../../blobs/abc', join(snapshot, 'model.safetensors'));
     expect(refusal(snapshot)).toBe('accepted');
   });

@@ -3,15 +3,15 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { at, InputError } from '../../src/errors.js';
 import { readSafetensors, readTensor, streamSafetensors } from '../../src/model/safetensors.js';
-import { float32Tensor, fromHeader, safetensorsBytes, temporaryFolder } from '../helpers/checkpoints.js';
+import { float32Tensor, fromHeader, safetensorsBytes } from '../helpers/checkpoints.js';
 import type { TensorSource } from '../helpers/checkpoints.js';
+import { temporaryFolder } from '../helpers/temporary.js';
 
 const folder = temporaryFolder();
-afterAll(() => folder.dispose());
 
 let written = 0;
 function write(bytes: Uint8Array): string {
-  const path = join(folder.path, `${written++}.safetensors`);
+  const path = join(folder, `${written++}.safetensors`);
   writeFileSync(path, bytes);
   return path;
 }

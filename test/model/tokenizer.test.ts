@@ -4,11 +4,11 @@ import { z } from 'zod';
 import { InputError } from '../../src/errors.js';
 import { readConfig } from '../../src/model/read-config.js';
 import { readTokenizer } from '../../src/model/tokenizer.js';
-import { temporaryFolder, writeFolder } from '../helpers/checkpoints.js';
+import { writeFolder } from '../helpers/checkpoints.js';
 import { describeShared, DUO_MINI, GOLDEN, SHARED } from '../helpers/paths.js';
+import { temporaryFolder } from '../helpers/temporary.js';
 
 const root = temporaryFolder();
-afterAll(() => root.dispose());
 
 const read = (path: string): unknown => JSON.parse(readFileSync(path, 'utf8'));
 const ids = z.array(z.number());
@@ -42,7 +42,7 @@ describe("duo-mini's tokenizer", () => {
 /** A byte-fallback tokenizer whose ids 3..258 are the bytes 0..255. */
 function byteFolder(settings: Readonly<Record<string, object | string>> = {}): string {
   const bytes = Array.from({ length: 256 }, (_, byte) => [`<0x${byte.toString(16).toUpperCase().padStart(2, '0')}>`, byte + 3] as const);
-  return writeFolder(join(root.path, `t${folders++}`), {
+  return writeFolder(join(root, `t${folders++}`), {
     'tokenizer.json': {
       added_tokens: [{ id: 1, content: '<s>', special: true }],
       model: {
@@ -81,7 +81,7 @@ describe('readTokenizer', () => {
   });
 
   test('says only when used that there is no tokenizer.json', () => {
-    const tokenizer = readTokenizer(writeFolder(join(root.path, 'none'), {}), 300);
+    const tokenizer = readTokenizer(writeFolder(join(root, 'none'), {}), 300);
     expect(() => tokenizer.encode('a')).toThrow(InputError);
   });
 
