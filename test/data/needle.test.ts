@@ -1,9 +1,16 @@
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { parse, stringify } from 'yaml';
 import { openHaystack } from '../../src/data/haystack.js';
+import { DATASETS } from '../../src/data/lists.js';
 import { makeNeedle } from '../../src/data/needle.js';
 import type { Needle, NeedleOptions } from '../../src/data/needle.js';
 import { loadTask } from '../../src/data/task.js';
 import { chatTokenizer, textOf, tokenizer } from '../helpers/duo-mini.js';
 import { refusal } from '../helpers/refusal.js';
+import { temporaryFolder } from '../helpers/temporary.js';
+
+const folder = temporaryFolder();
 
 const essay = openHaystack('essay');
 const evaluated = essay.text('evaluation').text;
@@ -97,6 +104,24 @@ describe('ten passkeys', () => {
   test('need room: a shorter sample is refused with the length it needs', () => {
     expect(refusal(() => make('passkey', { contextTokens: 600 }))).toBe('sample_too_short');
   });
+});
+
+test.each([0.1, 0.5, 0.9])('of several numbers under several keys, the one at depth %f is asked', (depth) => {
+  const niah = parse(readFileSync(join(DATASETS, 'niah.yaml'), 'utf8')) as Record<string, unknown>;
+  const file = join(folder, 'multikey.yaml');
+  writeFileSync(file, stringify({ ...niah, name: 'multikey', facts: 4, ask: 1 }));
+  for (const index of [0, 1, 2, 3]) {
+    const needle = make(file, { depth, index });
+    const text = textOf(needle.ids);
+    const hidden = [...text.matchAll(new RegExp(NIAH, 'g'))];
+    const asked = hidden.findIndex(([, key = '']) => text.endsWith(`number for ${key} mentioned in the provided text is`));
+    expect(hidden).toHaveLength(4);
+    expect(hidden[asked]?.[2]).toBe(needle.answer);
+    expect(needle.depths[asked]).toBe(needle.depth);
+    expect(needle.depth).toBeLessThanOrEqual(depth);
+    expect(needle.depth).toBeGreaterThan(depth - 0.15);
+    expect([tokensOf(needle), needle.followUps.length]).toEqual([1024, 0]);
+  }
 });
 
 test('the classic sentence is asked by its city', () => {

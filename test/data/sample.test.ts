@@ -41,7 +41,18 @@ describe('length', () => {
     expect(new Set([1, 2, 3, 4].map((seed) => drawn(seed).join())).size).toBeGreaterThan(1);
   });
 
-  test('a sample too short for all facts has fewer, spread over the whole haystack, and says so beforehand', () => {
+  test('fewer facts than asked for still spread over the whole haystack', () => {
+    const shares = Array.from({ length: 12 }, (_, index) => {
+      const book =
+        /<book>([^]*) <\/book>/.exec(textOf(make({ ...WORDS, lengths: [8000], facts: 20, words: 200 }, 1, index).ids))?.[1] ?? '';
+      const last = book.lastIndexOf('Remember this sequence');
+      return haystackOf(`<book>${book.slice(0, last)} </book>`).length / haystackOf(`<book>${book} </book>`).length;
+    });
+    // The last of 16 depths lies at 0.05 + 0.9 * 16 / 17 on average; of the 16 lowest of 20 at 0.05 + 0.9 * 16 / 21.
+    expect(shares.reduce((sum, share) => sum + share, 0) / shares.length).toBeGreaterThan(0.8);
+  });
+
+  test('a sample too short for all facts has fewer and says so beforehand', () => {
     const warnings: Warning[] = [];
     const long = options({ lengths: [600], facts: 10, words: 32, ...WORDS });
     checkSamples(long, tokenizer, essay, (warning) => warnings.push(warning));
