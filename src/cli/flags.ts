@@ -100,7 +100,7 @@ export const FLAGS = {
   ),
 
   // evaluate and run
-  suite: flag('--suite <names>', values.list(values.text), 'what to evaluate: niah, passkey'),
+  suite: flag('--suite <names>', values.list(values.text), 'what to evaluate: niah, passkey, city, or a YAML file of your own'),
   depths: flag('--depths <list>', values.list(values.share), 'needle depths, shares of the haystack, e.g. 0,0.5,1'),
   baselines: flag(
     '--baselines <names>',

@@ -62,13 +62,13 @@ export class HaystackText {
     return this.#starts.length;
   }
 
-  /** `count` tokens from sentence `first` on; past the end the text begins again, with a warning if any of it comes twice. */
+  /** `count` tokens from sentence `first` on; past the end the text begins again, with a warning if any of it comes twice. @throws InputError when it gives no tokens */
   stretch(tokenizer: Tokenizer, first: number, count: number): Stretch {
     const ids = new Int32Array(count);
     const starts: number[] = [];
     let filled = 0;
     for (let taken = 0; filled < count; taken++) {
-      if (taken === this.sentences) this.#warnRepeats(count);
+      if (taken === this.sentences) this.#endReached(filled, count);
       const sentence = this.#tokens(tokenizer, (first + taken) % this.sentences);
       starts.push(filled);
       ids.set(sentence.slice(0, count - filled), filled);
@@ -83,7 +83,10 @@ export class HaystackText {
     return (cache[sentence] ??= encodePiece(tokenizer, this.text.slice(this.#starts[sentence], this.#starts[sentence + 1])));
   }
 
-  #warnRepeats(count: number): void {
+  #endReached(filled: number, count: number): void {
+    if (filled === 0) {
+      throw new InputError({ code: 'haystack_tokens', what: 'the tokenizer makes no tokens of the haystack', given: this.name });
+    }
     if (this.#warned) return;
     this.#warned = true;
     this.warn({

@@ -100,9 +100,16 @@ function renderGaps(tokenizer: Tokenizer, turns: number): string[] {
   return gaps;
 }
 
+const fingerprints = new WeakMap<Tokenizer, string>();
+
 /** Short hash of what the chat template makes of a question and its answer. @throws InputError when there is no template. */
 export function chatFingerprint(tokenizer: Tokenizer): string {
-  return sha256(JSON.stringify(renderGaps(tokenizer, 1))).slice(0, 16);
+  let found = fingerprints.get(tokenizer);
+  if (found === undefined) {
+    found = sha256(JSON.stringify(renderGaps(tokenizer, 1))).slice(0, 16);
+    fingerprints.set(tokenizer, found);
+  }
+  return found;
 }
 
 function split(template: string, fact: Fact, spaces: Spaces): [before: string, value: string, after: string] {

@@ -95,6 +95,11 @@ describe('a stretch', () => {
   });
 });
 
+test('a tokenizer that makes no tokens of the text is refused', () => {
+  const mute = { ...tokenizer, encode: () => [] };
+  expect(refusal(() => openHaystack('synthetic').text('training').stretch(mute, 0, 10))).toBe('haystack_tokens');
+});
+
 describe("a user's file", () => {
   const records = PROSE.map((text, id) => JSON.stringify({ id, text })).join('\n');
 

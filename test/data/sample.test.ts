@@ -2,7 +2,8 @@ import { join } from 'node:path';
 import { assembleExact, tokenizeScript } from '../../src/data/assemble.js';
 import { openHaystack } from '../../src/data/haystack.js';
 import { parseMix } from '../../src/data/mix.js';
-import { checkSamples, makeCalibrationSample } from '../../src/data/sample.js';
+import type { Recipe } from '../../src/data/recipe.js';
+import { calibrationRecipe, checkSamples, makeCalibrationSample } from '../../src/data/sample.js';
 import type { Sample, SampleOptions } from '../../src/data/sample.js';
 import { writeScript } from '../../src/data/script.js';
 import { loadTask } from '../../src/data/task.js';
@@ -22,6 +23,10 @@ function make(changes: Partial<SampleOptions>, seed = 1, index = 0, encoder = to
   return makeCalibrationSample(options(changes), encoder, essay, seed, index);
 }
 
+function recipe(changes: Partial<SampleOptions>, seed: number, index: number): Recipe {
+  return calibrationRecipe(options(changes), tokenizer, essay, seed, index);
+}
+
 const WORDS = { mix: parseMix('words') };
 const NUMBERS = { mix: parseMix('numbers') };
 
@@ -35,14 +40,14 @@ describe('length', () => {
 
   test('takes every length once before any comes again, in an order of the seed', () => {
     const lengths = [600, 700, 800, 900];
-    const drawn = (seed: number): number[] => Array.from({ length: 8 }, (_, index) => make({ lengths }, seed, index).ids.length);
+    const drawn = (seed: number): number[] => Array.from({ length: 8 }, (_, index) => recipe({ lengths }, seed, index).contextTokens);
     expect(drawn(1).slice(0, 4).sort()).toEqual(lengths);
     expect(drawn(1).slice(4).sort()).toEqual(lengths);
     expect(new Set([1, 2, 3, 4].map((seed) => drawn(seed).join())).size).toBeGreaterThan(1);
   });
 
   test('fewer facts than asked for still spread over the whole haystack', () => {
-    const shares = Array.from({ length: 12 }, (_, index) => {
+    const shares = Array.from({ length: 6 }, (_, index) => {
       const book =
         /<book>([^]*) <\/book>/.exec(textOf(make({ ...WORDS, lengths: [8000], facts: 20, words: 200 }, 1, index).ids))?.[1] ?? '';
       const last = book.lastIndexOf('Remember this sequence');
@@ -178,7 +183,7 @@ describe('a seed', () => {
   });
 
   test('draws depths within the bounds of the task', () => {
-    const depths = Array.from({ length: 40 }, (_, index) => make({ ...WORDS }, 5, index).recipe.depths).flat();
+    const depths = Array.from({ length: 40 }, (_, index) => recipe(WORDS, 5, index).depths).flat();
     expect(Math.min(...depths)).toBeGreaterThanOrEqual(0.05);
     expect(Math.max(...depths)).toBeLessThanOrEqual(0.95);
     expect(Math.min(...depths)).toBeLessThan(0.1);
