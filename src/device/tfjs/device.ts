@@ -25,7 +25,7 @@ import { swiglu, swigluBackward } from './mlp.js';
 import { rmsNorm, rmsNormBackward } from './norm.js';
 import { consecutive } from './pieces.js';
 import { bothHalves, rotate, signedHalves } from './rope.js';
-import { copyRows, gatherRows, gatherRowsBackward, replaceRows } from './rows.js';
+import { copyRows, gatherRows, gatherRowsBackward } from './rows.js';
 
 export interface TfjsDeviceOptions {
   readonly name: Extract<DeviceName, 'tensorflow' | 'wasm'>;
@@ -114,7 +114,7 @@ export class TfjsDevice implements Device {
   }
 
   writeRows(buffer: Tensor, rows: Tensor, start: number): Tensor {
-    const result = this.own(replaceRows(this.k, rawOf(buffer), rawOf(rows), start));
+    const result = this.own(this.#backend.writeRows(rawOf(buffer), rawOf(rows), start));
     this.free(buffer);
     return result;
   }
@@ -122,10 +122,8 @@ export class TfjsDevice implements Device {
   // Operations
 
   matmul(x: Tensor, weight: Tensor): Tensor {
-    if (!this.#backend.transposesWeights) return this.own(this.k.product(rawOf(x), rawOf(weight), false, true));
-    const handle = handleOf(weight);
-    const transposed = this.owner.derive(handle, 'transposed', () => this.k.transpose(handle.raw, [1, 0]));
-    return this.own(this.k.product(rawOf(x), transposed));
+    const transposed = this.#transposed(handleOf(weight));
+    return this.own(transposed ? this.k.product(rawOf(x), transposed) : this.#backend.project(rawOf(x), rawOf(weight)));
   }
 
   matmulBackward(dy: Tensor, weight: Tensor): Tensor {
@@ -221,6 +219,13 @@ export class TfjsDevice implements Device {
     const raw = this.k.make(values, shape);
     this.#backend.settle(raw);
     return this.own(raw);
+  }
+
+  /** The weight's transposed copy, where the backend wants one and has room; the first weights used get theirs. */
+  #transposed(weight: Handle): Raw | undefined {
+    const known = weight.derived.get('transposed');
+    if (known || this.owner.derivedBytes + weight.bytes > this.#backend.transposedWeightBytes) return known;
+    return this.owner.derive(weight, 'transposed', () => this.k.transpose(weight.raw, [1, 0]));
   }
 
   #rotate(x: Tensor, cos: Tensor, sin: Tensor, direction: 'forward' | 'backward'): Tensor {

@@ -5,6 +5,7 @@ import type { FusedInputs, FusedKernels } from './fused.js';
 import { checkGroups } from './hybrid.js';
 import type { Raw, Tfjs } from './kernels.js';
 import { handleOf, rawOf, type Handle } from './memory.js';
+import { checkWindow } from './pieces.js';
 
 export class FusedDevice extends TfjsDevice {
   override readonly kernels = 'fused';
@@ -92,6 +93,7 @@ export class FusedDevice extends TfjsDevice {
 }
 
 function rawInputs({ q, k, v, queryPositions }: AttentionInputs, window?: Window): FusedInputs {
+  if (window) checkWindow(window);
   return { q: rawOf(q), k: rawOf(k), v: rawOf(v), positions: queryPositions, window };
 }
 

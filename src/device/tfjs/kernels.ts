@@ -23,6 +23,12 @@ export class Kernels {
     this.backend = tf.getBackend();
   }
 
+  /** The backend itself, for what its kernels do not offer. */
+  get engineBackend(): unknown {
+    this.activate();
+    return this.#engine.backend;
+  }
+
   /** Runs a kernel by its TensorFlow.js name, also one that a native library registered. */
   run(name: string, inputs: Record<string, Raw> | readonly Raw[], attributes: Attributes = {}): Raw {
     this.activate();

@@ -47,16 +47,21 @@ export class Memory {
   #bytes = 0;
   #peakBytes = 0;
   #tensors = 0;
+  #derivedBytes = 0;
   #scope: Handle[] | undefined;
+  readonly #storages = new WeakMap<object, Storage>();
 
   /** A handle that owns `raw`. */
   own(raw: Raw): Handle {
+    const shared = this.#storages.get(raw.dataId);
+    if (shared && shared.handles > 0) return this.#handle(raw, shared);
     const storage = { bytes: byteSize(raw), handles: 0 };
+    this.#storages.set(raw.dataId, storage);
     this.#grow(storage.bytes);
     return this.#handle(raw, storage);
   }
 
-  /** A handle for `raw`, which shares the memory of `other`. */
+  /** A handle for `raw`, which shares the memory of `other` under an id of its own. */
   share(raw: Raw, other: Handle): Handle {
     return this.#handle(raw, other.storage);
   }
@@ -67,8 +72,14 @@ export class Memory {
     if (known) return known;
     const made = make();
     handle.derived.set(name, made);
+    this.#derivedBytes += byteSize(made);
     this.#grow(byteSize(made));
     return made;
+  }
+
+  /** Bytes of all derived tensors. */
+  get derivedBytes(): number {
+    return this.#derivedBytes;
   }
 
   /** Frees the tensor; freeing it again does nothing. */
@@ -76,8 +87,8 @@ export class Memory {
     if (handle.freed) return;
     handle.freed = true;
     this.#tensors -= 1;
-    for (const raw of [handle.raw, ...handle.derived.values()]) raw.dispose();
-    for (const raw of handle.derived.values()) this.#bytes -= byteSize(raw);
+    handle.raw.dispose();
+    for (const raw of handle.derived.values()) this.#freeDerived(raw);
     handle.derived.clear();
     handle.storage.handles -= 1;
     if (handle.storage.handles === 0) this.#bytes -= handle.storage.bytes;
@@ -116,6 +127,12 @@ export class Memory {
     this.#tensors += 1;
     this.#scope?.push(handle);
     return handle;
+  }
+
+  #freeDerived(raw: Raw): void {
+    raw.dispose();
+    this.#derivedBytes -= byteSize(raw);
+    this.#bytes -= byteSize(raw);
   }
 
   #grow(bytes: number): void {

@@ -32,7 +32,8 @@ const MIN_SPAN = 64;
 
 /** The pieces for queries at ascending `positions`. */
 export function planPieces(positions: Int32Array, tokens: number, heads: number, window?: Window): Piece[] {
-  checkPositions(positions, tokens, window);
+  if (window) checkWindow(window);
+  checkPositions(positions, tokens);
   const pieces: Piece[] = [];
   for (let start = 0; start < positions.length;) {
     const end = pieceEnd(positions, start, heads, window);
@@ -55,8 +56,12 @@ export function totalLength(ranges: readonly Range[]): number {
   return ranges.reduce((sum, range) => sum + length(range), 0);
 }
 
-function checkPositions(positions: Int32Array, tokens: number, window?: Window): void {
-  if (window && window.recent < 1) throw new InternalError(`a window must hold the current token, but recent is ${window.recent}`);
+/** @throws InternalError when the window leaves out the current token: a query might see nothing */
+export function checkWindow({ recent }: Window): void {
+  if (recent < 1) throw new InternalError(`a window must hold the current token, but recent is ${recent}`);
+}
+
+function checkPositions(positions: Int32Array, tokens: number): void {
   let previous = -1;
   for (const position of positions) {
     if (position < previous) throw new InternalError('query positions must ascend');

@@ -52,14 +52,22 @@ export function copyRows(k: Kernels, x: Raw, start: number, count: number): Raw 
   );
 }
 
-/** `buffer` with `rows` in place of its rows from `start` on. */
+/** `buffer` with `rows` in place of its rows from `start` on, as a new tensor. */
 export function replaceRows(k: Kernels, buffer: Raw, rows: Raw, start: number): Raw {
+  checkFits(buffer, rows, start);
   const capacity = buffer.shape[0] ?? 0;
   const end = start + (rows.shape[0] ?? 0);
-  if (start < 0 || end > capacity) throw new InternalError(`rows ${start}..${end - 1} do not fit into a buffer of ${capacity}`);
   return k.tidy(() => {
     const before = start > 0 ? [k.slice(buffer, 0, 0, start)] : [];
     const after = end < capacity ? [k.slice(buffer, 0, end, capacity - end)] : [];
     return k.concat([...before, rows, ...after], 0);
   });
+}
+
+/** @throws InternalError when `rows` are not rows of `buffer`, or do not fit from `start` on */
+export function checkFits(buffer: Raw, rows: Raw, start: number): void {
+  const [capacity = 0, ...shape] = buffer.shape;
+  const [count = 0, ...given] = rows.shape;
+  if (shape.join() === given.join() && start >= 0 && start + count <= capacity) return;
+  throw new InternalError(`rows (${rows.shape.join(', ')}) do not fit from row ${start} on into (${buffer.shape.join(', ')})`);
 }
