@@ -1,8 +1,7 @@
 /** What this machine has for `duo doctor`: found, missing, and the command that mends it. Loads nothing into this process. */
-import { statfsSync } from 'node:fs';
 import { arch, availableParallelism, cpus, freemem, platform, release, totalmem } from 'node:os';
 import { dirname } from 'node:path';
-import { existsSync } from 'node:fs';
+import { existsSync, statfsSync } from 'node:fs';
 import { glibcVersion, unsupportedPlatform } from './setup/platform.js';
 import { probeDevice } from './setup/probe.js';
 import type { ProbeReply } from './setup/probe.js';
@@ -108,17 +107,20 @@ async function toolChecks(environment: Environment, ready: boolean, signal: Abor
   const tools = [
     {
       name: 'C++ compiler',
-      found: await version(findCompiler(environment), '--version'),
-      mend: 'apt install g++ (or dnf install gcc-c++), or set CXX',
+      version: version(findCompiler(environment), '--version'),
+      mend: 'apt install g++ (Fedora: dnf install gcc-c++), or set CXX',
     },
-    { name: 'Python', found: await version(python, '--version'), mend: 'apt install python3 python3-pip, or set DUO_LIBTENSORFLOW' },
-    { name: 'pip', found: await version(python, '-m', 'pip', '--version'), mend: 'apt install python3-pip, or set DUO_LIBTENSORFLOW' },
-    { name: 'npm', found: await version(npm, ...npmArguments, '--version'), mend: 'install npm' },
+    { name: 'Python', version: version(python, '--version'), mend: 'apt install python3 python3-pip, or set DUO_LIBTENSORFLOW' },
+    { name: 'pip', version: version(python, '-m', 'pip', '--version'), mend: 'apt install python3-pip, or set DUO_LIBTENSORFLOW' },
+    { name: 'npm', version: version(npm, ...npmArguments, '--version'), mend: 'install npm' },
   ];
-  return tools.map(({ name, found, mend }) => {
-    if (found !== undefined) return { name, status: 'ok', found };
-    return ready ? { name, status: 'note', found: 'none; not needed any more' } : { name, status: 'warning', found: 'none', mend };
-  });
+  return Promise.all(
+    tools.map(async ({ name, version, mend }): Promise<Check> => {
+      const found = await version;
+      if (found !== undefined) return { name, status: 'ok', found };
+      return ready ? { name, status: 'note', found: 'none; not needed any more' } : { name, status: 'warning', found: 'none', mend };
+    }),
+  );
 }
 
 function setupChecks(status: SiteStatus | undefined): Check[] {
