@@ -50,6 +50,10 @@ export interface Command {
   readonly positionals: readonly string[];
   readonly flags: readonly FlagName[];
   readonly defaults: Readonly<Partial<Record<FlagName, unknown>>>;
+  /** Help of flags that mean something narrower here than in the table. */
+  readonly help: Readonly<Partial<Record<FlagName, string>>>;
+  /** `--config` names an input of the command, not a file of settings. */
+  readonly configIsInput: boolean;
   /** Command lines shown in --help; a test parses each. */
   readonly examples: readonly string[];
   readonly subcommands: readonly Command[];
@@ -64,6 +68,8 @@ interface Definition<F extends FlagName, D extends F> {
   readonly positionals?: readonly string[];
   readonly flags: readonly F[];
   readonly defaults?: { readonly [N in D]: FlagValue<N> };
+  readonly help?: Readonly<Partial<Record<FlagName, string>>>;
+  readonly configIsInput?: boolean;
   readonly examples: readonly string[];
   readonly subcommands?: readonly Command[];
   readonly settings?: (options: Options<F, D>) => Readonly<Record<string, unknown>>;
@@ -71,5 +77,5 @@ interface Definition<F extends FlagName, D extends F> {
 }
 
 export function defineCommand<const F extends FlagName, D extends F = never>(definition: Definition<F, D>): Command {
-  return { positionals: [], defaults: {}, subcommands: [], ...definition };
+  return { positionals: [], defaults: {}, help: {}, configIsInput: false, subcommands: [], ...definition };
 }

@@ -117,6 +117,7 @@ export const FLAGS = {
   // export
   to: flag('--to <format>', values.choice('duo', 'json', 'npy', 'safetensors'), 'format to write'),
   verify: flag('--verify', values.toggle, 'read back what was written and compare'),
+  overwrite: flag('--overwrite', values.toggle, 'replace files of other content in the output directory'),
   verbatim: flag('--verbatim', values.toggle, 'copy an imported TSV byte for byte (--to duo)'),
 
   // inspect

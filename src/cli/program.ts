@@ -73,6 +73,8 @@ export function parse(argv: readonly string[], terminal: Pick<Terminal, 'stdout'
 export function buildProgram(terminal: Pick<Terminal, 'stdout' | 'stderr'>, onCall: (call: Call) => void): Commander {
   const output = { writeOut: (text: string) => terminal.stdout.write(text), writeErr: (text: string) => terminal.stderr.write(text) };
   const program = new Commander('duo').version(VERSION, '--version', 'print the version').configureOutput(output).exitOverride();
+  // A subcommand may have flags of the same name as its parent's: those after its name are its own.
+  program.enablePositionalOptions();
   program.description('Find which attention heads need the whole KV cache, prove it on needles, and export the pattern.');
   program.addHelpText(
     'after',
@@ -105,17 +107,22 @@ function flagsOf(command: Command): readonly FlagName[] {
 function helpOf(command: Command, name: FlagName): string {
   const value = command.defaults[name];
   const shown = typeof value === 'object' ? JSON.stringify(value) : value;
-  return shown === undefined ? FLAGS[name].help : `${FLAGS[name].help} (default: ${shown as string | number | boolean})`;
+  const help = command.help[name] ?? FLAGS[name].help;
+  return shown === undefined ? help : `${help} (default: ${shown as string | number | boolean})`;
 }
 
 function resolveSettings(call: Call, environment: Terminal['environment']): Resolved {
   const names = flagsOf(call.command);
   const schemas: Record<string, z.ZodType> = Object.fromEntries(names.map((name) => [name, FLAGS[name].schema]));
-  const file = call.flags['config'] ?? environment['DUO_CONFIG'];
+  const { configIsInput } = call.command;
+  const file = (configIsInput ? undefined : call.flags['config']) ?? environment['DUO_CONFIG'];
   return resolve(schemas, {
     defaults: { ...COMMON_DEFAULTS, ...call.command.defaults },
     file: typeof file === 'string' ? readConfigFile(file) : {},
-    environment: environmentValues(names, environment),
+    environment: environmentValues(
+      names.filter((name) => name !== 'config' || !configIsInput),
+      environment,
+    ),
     flags: call.flags,
   });
 }

@@ -127,7 +127,7 @@ const SETTINGS: Readonly<Record<string, Source>> = {
 const WINDOW_KEYS = ['sink_size', 'recent_size', 'deploy_sink_size', 'deploy_recent_size'];
 
 /** The config.json of a pattern. An imported pattern keeps the settings it came with; `sparsity` is set when a cut was chosen. */
-export function duoConfig(pattern: Pattern, sparsity?: number): Json {
+function duoConfig(pattern: Pattern, sparsity?: number): Json {
   const settings = pattern.calibration?.settings ?? {};
   const derived = Object.entries(SETTINGS).map(([key, source]) => [key, source(pattern, (name) => settings[name] ?? null)] as const);
   const windows = derived.filter(([key]) => WINDOW_KEYS.includes(key));
@@ -137,4 +137,9 @@ export function duoConfig(pattern: Pattern, sparsity?: number): Json {
     ...Object.fromEntries(windows),
     ...(sparsity === undefined ? {} : { sparsity }),
   };
+}
+
+/** The text of config.json. */
+export function configJson(pattern: Pattern, sparsity?: number): string {
+  return `${JSON.stringify(duoConfig(pattern, sparsity), null, 2)}\n`;
 }

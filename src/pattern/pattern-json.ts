@@ -1,5 +1,5 @@
 /** pattern.json as text: the same pattern gives the same bytes. No dates, keys in the order of the schema, one row of gates a line. */
-import { canonicalJson, sha256 } from '../files.js';
+import { canonicalJson } from '../files.js';
 import { shortest } from './float32.js';
 import { patternSchema } from './schema.js';
 import type { Pattern, PatternInput } from './schema.js';
@@ -11,15 +11,13 @@ const NUMBER_LIST = /\[\n\s*(-?[\d.e+-]+(?:,\n\s*-?[\d.e+-]+)*)\n\s*\]/g;
 
 /** The text of pattern.json. Gates are written with the fewest digits that name their float32. @throws ZodError for an invalid pattern */
 export function patternJson(pattern: PatternInput): string {
-  const checked = patternSchema.parse(pattern);
-  const text = JSON.stringify(shortGates(checked), null, 2);
-  return `${text.replaceAll(NUMBER_LIST, (_list, numbers: string) => `[${numbers.replaceAll(/\s+/g, ' ')}]`)}\n`;
+  return gateJson(shortGates(patternSchema.parse(pattern)));
 }
 
-/** SHA-256, hex, over the canonical JSON of what decides masks and results: model, raw gates and windows. */
-export function patternHash(pattern: Pattern): string {
-  const { schema, model, gates, windows } = pattern;
-  return sha256(canonicalJson({ schema, model, gates, windows }));
+/** Indented JSON with every list of numbers on one line. */
+export function gateJson(value: unknown): string {
+  const text = JSON.stringify(value, null, 2);
+  return `${text.replaceAll(NUMBER_LIST, (_list, numbers: string) => `[${numbers.replaceAll(/\s+/g, ' ')}]`)}\n`;
 }
 
 type Rows = readonly (readonly number[])[];
@@ -45,6 +43,7 @@ function shortCalibration(calibration: NonNullable<Pattern['calibration']>): unk
   };
 }
 
-function shortRows(rows: Rows): Rows {
+/** Gates as the numbers to print. */
+export function shortRows(rows: Rows): Rows {
   return rows.map((row) => row.map(shortest));
 }

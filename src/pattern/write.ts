@@ -1,7 +1,7 @@
 /** The pattern directory: pattern.json, and beside it the two files that make it a DuoAttention pattern for every existing reader. */
 import { join } from 'node:path';
 import { writeFileAtomic } from '../files.js';
-import { CONFIG_NAME, duoConfig } from './duo-config.js';
+import { CONFIG_NAME, configJson } from './duo-config.js';
 import { PATTERN_NAME, patternJson } from './pattern-json.js';
 import { rendition } from './rendition.js';
 import { patternSchema } from './schema.js';
@@ -13,7 +13,7 @@ export function patternFiles(input: PatternInput, sparsity?: number): ReadonlyMa
   const pattern = patternSchema.parse(input);
   return new Map([
     [TSV_NAME, formatTsv(rendition(pattern.gates))],
-    [CONFIG_NAME, `${JSON.stringify(duoConfig(pattern, sparsity), null, 2)}\n`],
+    [CONFIG_NAME, configJson(pattern, sparsity)],
     [PATTERN_NAME, patternJson(pattern)],
   ]);
 }

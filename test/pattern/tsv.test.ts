@@ -22,7 +22,9 @@ test('numbers are written as C writes %.18e', () => {
 
 test('a number half-way between two texts is written with the even digit, as C does', () => {
   // The digits after the eighteenth are 5 and nothing more, exactly.
-  expect(formatTsv([[1.102685928344726562e-5, 1.233816146850585938e-5]])).toBe('1.102685928344726562e-05\t1.233816146850585938e-05\n');
+  expect(formatTsv([[Number('1.102685928344726562e-05'), Number('1.233816146850585938e-05')]])).toBe(
+    '1.102685928344726562e-05\t1.233816146850585938e-05\n',
+  );
 });
 
 test.each([

@@ -1,6 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { patternHash, patternJson } from '../../src/pattern/pattern-json.js';
+import { patternHash } from '../../src/pattern/hash.js';
+import { patternJson } from '../../src/pattern/pattern-json.js';
 import { parsePattern } from '../../src/pattern/schema.js';
 import { patternFiles, writePattern } from '../../src/pattern/write.js';
 import { calibratedPattern } from '../helpers/patterns.js';

@@ -2,8 +2,18 @@
 import type { Command } from '../command.js';
 import { doctorCommand } from './doctor.js';
 import { evaluateCommand } from './evaluate.js';
+import { exportCommand } from './export.js';
+import { inspectCommand } from './inspect.js';
 import { runCommand } from './run.js';
 import { setupCommand } from './setup.js';
 import { verifyCommand } from './verify.js';
 
-export const COMMANDS: readonly Command[] = [evaluateCommand, runCommand, verifyCommand, setupCommand, doctorCommand];
+export const COMMANDS: readonly Command[] = [
+  inspectCommand,
+  evaluateCommand,
+  runCommand,
+  exportCommand,
+  verifyCommand,
+  setupCommand,
+  doctorCommand,
+];

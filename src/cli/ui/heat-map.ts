@@ -1,28 +1,20 @@
 /** The needle heat map in the terminal: every cell shows its number, so that colour only helps. */
 import { palette } from '../render.js';
 import { percent, thousands } from '../../report/format.js';
+import { besideEachOther } from './blocks.js';
+import type { Block, TerminalView } from './blocks.js';
 import type { HeatCell, HeatMap, HeatPanel } from '../../report/heat-map.js';
 import { inkOn, SCORE_COLORS, scoreColor } from '../../report/palette.js';
 
-export interface TerminalView {
-  readonly color: boolean;
-  readonly columns: number;
-}
+export type { TerminalView } from './blocks.js';
 
 const DEPTH_WIDTH = 7;
-const GAP = '  ';
 const MISSING = '·';
 
 /** Panels side by side as far as the terminal is wide, then the legend and the caption. */
 export function renderHeatMap(map: HeatMap, view: TerminalView): string {
   const panels = map.panels.flatMap((panel) => renderPanel(map, panel, view));
   return `${[palette(view.color).bold(map.title), '', ...besideEachOther(panels, view.columns), legend(map, view), ...map.caption].join('\n')}\n`;
-}
-
-interface Block {
-  readonly width: number;
-  /** Each `width` characters wide on the screen. */
-  readonly lines: readonly string[];
 }
 
 /** One block, or several when the lengths do not fit the screen. */
@@ -69,26 +61,6 @@ function renderCell(cell: HeatCell | undefined, width: number, view: TerminalVie
   const text = center(String(Math.round(cell.score * 100)), width);
   const background = scoreColor(cell.score);
   return palette(view.color).bgHex(background).hex(inkOn(background))(text);
-}
-
-/** Blocks in rows that fit the screen. */
-function besideEachOther(blocks: readonly Block[], columns: number): string[] {
-  const rows: Block[][] = [];
-  for (const block of blocks) {
-    const row = rows.at(-1);
-    const used = row?.reduce((sum, other) => sum + other.width + GAP.length, 0) ?? Number.POSITIVE_INFINITY;
-    if (row !== undefined && used + block.width <= columns) row.push(block);
-    else rows.push([block]);
-  }
-  return rows.flatMap((row) => [
-    ...(row[0]?.lines ?? []).map((_, line) =>
-      row
-        .map((block) => block.lines[line] ?? '')
-        .join(GAP)
-        .trimEnd(),
-    ),
-    '',
-  ]);
 }
 
 function legend(map: HeatMap, view: TerminalView): string {
