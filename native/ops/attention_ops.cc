@@ -9,7 +9,8 @@ namespace {
 
 /// sink, recent, block; block 0 means no window.
 cpu::Window window_at(const int32_t* values) {
-  require(values[0] >= 0 && values[1] >= 0 && values[2] >= 0, "sink, recent and block must not be negative");
+  require(values[0] >= 0 && values[2] >= 0, "sink and block must not be negative");
+  require(values[2] == 0 || values[1] >= 1, "a window must hold the current token");
   return {values[0], values[1], values[2]};
 }
 

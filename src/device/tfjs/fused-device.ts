@@ -9,13 +9,13 @@ import { checkWindow } from './pieces.js';
 
 export class FusedDevice extends TfjsDevice {
   override readonly kernels = 'fused';
-  readonly #fused: FusedKernels;
+  readonly fused: FusedKernels;
   /** Tensors made as buffers: rows may be written into them in place. */
   readonly #buffers = new WeakSet<Handle>();
 
   constructor(tf: Tfjs, options: TfjsDeviceOptions, fused: FusedKernels) {
     super(tf, options);
-    this.#fused = fused;
+    this.fused = fused;
   }
 
   override zeros(shape: readonly number[]): Tensor {
@@ -26,63 +26,63 @@ export class FusedDevice extends TfjsDevice {
     const handle = handleOf(buffer);
     // An upload shares its memory with JavaScript, a reshape with another tensor: those are copied, not changed.
     if (!this.#buffers.has(handle) || handle.storage.handles > 1) return super.writeRows(buffer, rows, start);
-    const result = this.#buffer(this.#fused.writeRows(handle.raw, rawOf(rows), start));
+    const result = this.#buffer(this.fused.writeRows(handle.raw, rawOf(rows), start));
     this.free(buffer);
     return result;
   }
 
   override rmsNorm(x: Tensor, weight: Tensor, eps: number): Tensor {
-    return this.own(this.#fused.rmsNorm(rawOf(x), rawOf(weight), eps));
+    return this.own(this.fused.rmsNorm(rawOf(x), rawOf(weight), eps));
   }
 
   override rmsNormBackward(dy: Tensor, x: Tensor, weight: Tensor, eps: number): Tensor {
-    return this.own(this.#fused.rmsNormBackward(rawOf(dy), rawOf(x), rawOf(weight), eps));
+    return this.own(this.fused.rmsNormBackward(rawOf(dy), rawOf(x), rawOf(weight), eps));
   }
 
   override rope(x: Tensor, cos: Tensor, sin: Tensor): Tensor {
-    return this.own(this.#fused.rotate(rawOf(x), rawOf(cos), rawOf(sin), 'forward'));
+    return this.own(this.fused.rotate(rawOf(x), rawOf(cos), rawOf(sin), 'forward'));
   }
 
   override ropeBackward(dy: Tensor, cos: Tensor, sin: Tensor): Tensor {
-    return this.own(this.#fused.rotate(rawOf(dy), rawOf(cos), rawOf(sin), 'backward'));
+    return this.own(this.fused.rotate(rawOf(dy), rawOf(cos), rawOf(sin), 'backward'));
   }
 
   override swiglu(gate: Tensor, up: Tensor): Tensor {
-    return this.own(this.#fused.swiglu(rawOf(gate), rawOf(up)));
+    return this.own(this.fused.swiglu(rawOf(gate), rawOf(up)));
   }
 
   override swigluBackward(dy: Tensor, gate: Tensor, up: Tensor): { dGate: Tensor; dUp: Tensor } {
-    return this.ownAll(this.#fused.swigluBackward(rawOf(dy), rawOf(gate), rawOf(up)));
+    return this.ownAll(this.fused.swigluBackward(rawOf(dy), rawOf(gate), rawOf(up)));
   }
 
   override mixGates(full: Tensor, stream: Tensor, gates: Tensor): Tensor {
-    return this.own(this.#fused.mixGates(rawOf(full), rawOf(stream), rawOf(gates)));
+    return this.own(this.fused.mixGates(rawOf(full), rawOf(stream), rawOf(gates)));
   }
 
   override mixGatesBackward(dMix: Tensor, full: Tensor, stream: Tensor, gates: Tensor): { dFull: Tensor; dStream: Tensor; dGates: Tensor } {
-    return this.ownAll(this.#fused.mixGatesBackward(rawOf(dMix), rawOf(full), rawOf(stream), rawOf(gates)));
+    return this.ownAll(this.fused.mixGatesBackward(rawOf(dMix), rawOf(full), rawOf(stream), rawOf(gates)));
   }
 
   override causalAttention(inputs: AttentionInputs): Attention {
-    return this.ownAll(this.#fused.attention(rawInputs(inputs)));
+    return this.ownAll(this.fused.attention(rawInputs(inputs)));
   }
 
   override causalAttentionBackward(dOut: Tensor, inputs: AttentionInputs, forward: Attention): AttentionGradients {
-    return this.ownAll(this.#fused.attentionBackward(rawOf(dOut), rawInputs(inputs), rawAttention(forward)));
+    return this.ownAll(this.fused.attentionBackward(rawOf(dOut), rawInputs(inputs), rawAttention(forward)));
   }
 
   override streamingAttention(inputs: AttentionInputs, window: Window): Attention {
-    return this.ownAll(this.#fused.attention(rawInputs(inputs, window)));
+    return this.ownAll(this.fused.attention(rawInputs(inputs, window)));
   }
 
   override streamingAttentionBackward(dOut: Tensor, inputs: AttentionInputs, forward: Attention, window: Window): AttentionGradients {
-    return this.ownAll(this.#fused.attentionBackward(rawOf(dOut), rawInputs(inputs, window), rawAttention(forward)));
+    return this.ownAll(this.fused.attentionBackward(rawOf(dOut), rawInputs(inputs, window), rawAttention(forward)));
   }
 
   override hybridAttention(q: Tensor, groups: readonly KeyValues[], queryStart: number): Tensor {
     checkGroups(q.shape[1] ?? 0, groups);
     const raws = groups.map((group) => ({ ...group, k: rawOf(group.k), v: rawOf(group.v) }));
-    return this.own(this.#fused.hybridAttention(rawOf(q), raws, queryStart));
+    return this.own(this.fused.hybridAttention(rawOf(q), raws, queryStart));
   }
 
   #buffer(raw: Raw): Handle {
