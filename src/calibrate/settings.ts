@@ -75,6 +75,9 @@ const REFERENCE: Mathematics = {
   earlyStop: 0,
 };
 
+/** The reference keeps 300 tokens free in every sample: 512 are too few for the passkeys of `quick`. */
+const REFERENCE_QUICK = { minTokens: 1024, maxTokens: 1024 };
+
 /** Windows that suit a model better than the default, by model id. */
 const MODEL_WINDOWS: Readonly<Record<string, { readonly sink: number; readonly recent: number }>> = {
   'duo-mini': { sink: 16, recent: 64 },
@@ -106,6 +109,7 @@ export function resolveSettings(
     reference,
     seed: 1,
     ...PRESETS[preset],
+    ...(reference && preset === 'quick' ? REFERENCE_QUICK : {}),
     ...(reference ? REFERENCE : OURS),
     ...defined(rest),
     window: resolveWindow({ sink, recent, windowBlock }, reference, model.id),

@@ -8,7 +8,11 @@ const silent = (): void => undefined;
 describe('resolveSettings', () => {
   test('quick sets sizes only', () => {
     expect(resolveSettings({}, model, silent)).toMatchObject({ steps: 40, minTokens: 512, maxTokens: 512, passkeys: 5, passkeyWords: 8 });
-    expect(resolveSettings({}, model, silent)).toMatchObject({ window: { sink: 64, recent: 256, block: 1 }, fullBranch: 'own', labels: 'block' });
+    expect(resolveSettings({}, model, silent)).toMatchObject({
+      window: { sink: 64, recent: 256, block: 1 },
+      fullBranch: 'own',
+      labels: 'block',
+    });
   });
 
   test('paper draws from fifty lengths between 1,000 and 32,000 tokens', () => {
@@ -33,7 +37,11 @@ describe('resolveSettings', () => {
 
   test('what the user gives wins over preset, model and reference', () => {
     const given = { preset: 'paper', reference: true, steps: 7, sink: 3, fullBranch: 'own', windowBlock: 1 } as const;
-    expect(resolveSettings(given, { id: 'duo-mini', maxPositions: 131_072 }, silent)).toMatchObject({ steps: 7, window: { sink: 3, recent: 256, block: 1 }, fullBranch: 'own' });
+    expect(resolveSettings(given, { id: 'duo-mini', maxPositions: 131_072 }, silent)).toMatchObject({
+      steps: 7,
+      window: { sink: 3, recent: 256, block: 1 },
+      fullBranch: 'own',
+    });
   });
 
   test('lengths are cut to the positions of the model, with a notice', () => {

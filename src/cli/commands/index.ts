@@ -1,5 +1,6 @@
 /** Every command, in the order of --help. */
 import type { Command } from '../command.js';
+import { calibrateCommand } from './calibrate.js';
 import { doctorCommand } from './doctor.js';
 import { evaluateCommand } from './evaluate.js';
 import { exportCommand } from './export.js';
@@ -9,6 +10,7 @@ import { setupCommand } from './setup.js';
 import { verifyCommand } from './verify.js';
 
 export const COMMANDS: readonly Command[] = [
+  calibrateCommand,
   inspectCommand,
   evaluateCommand,
   runCommand,
