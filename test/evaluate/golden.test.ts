@@ -10,7 +10,7 @@ import type { Model } from '../../src/model/model.js';
 import { readSafetensors, readTensor } from '../../src/model/safetensors.js';
 import type { Mask } from '../../src/pattern/schema.js';
 import { uniformMask } from '../../src/cache/uniform-mask.js';
-import { describeEachDevice } from '../helpers/each-device.js';
+import { describeDevices } from '../helpers/devices.js';
 import { describeShared, SHARED } from '../helpers/paths.js';
 
 const WINDOW = { sink: 4, recent: 16 };
@@ -48,14 +48,14 @@ function range(start: number, end: number): number[] {
 
 describeShared('the hybrid goldens of llama-gqa', () => {
   const folder = join(SHARED, 'golden', 'llama-gqa');
-  describeEachDevice((device) => {
+  describeDevices('prefill and decode', (device) => {
     let model: Model;
     let dump: Dump;
     let ids: Int32Array;
     let mask: Mask;
 
     beforeAll(async () => {
-      model = await loadModel(folder, device);
+      model = await loadModel(folder, device());
       dump = openDump(join(folder, 'duo', 'golden.safetensors'));
       ids = openDump(join(folder, 'golden.safetensors')).ints('input_ids');
       const flat = [...dump.ints('mask')].map((value) => value === 1);
@@ -64,14 +64,14 @@ describeShared('the hybrid goldens of llama-gqa', () => {
     });
 
     function newCache(which: Mask, contextTokens: number): HybridCache {
-      return new HybridCache(device, model.config, { mask: which, window: WINDOW, contextTokens });
+      return new HybridCache(device(), model.config, { mask: which, window: WINDOW, contextTokens });
     }
 
     async function prefillLogits(mode: Prefill, positions: readonly number[], tokens: number, chunkTokens: number): Promise<Float32Array> {
       const cache = newCache(mask, tokens);
       const logits = await prefill(model, cache, ids.subarray(0, tokens), { prefill: mode, positions, chunkTokens });
-      const values = device.download(logits);
-      device.free(logits);
+      const values = device().download(logits);
+      device().free(logits);
       cache.free();
       return values;
     }
@@ -105,7 +105,7 @@ describeShared('the hybrid goldens of llama-gqa', () => {
         maxNewTokens: NEW_TOKENS,
         decodeWindow,
         endTokens: [],
-        onLogits: (tensor) => logits.push(device.download(tensor)),
+        onLogits: (tensor) => logits.push(device().download(tensor)),
       });
       cache.free();
       expect([...found]).toEqual([...dump.ints(`${name}.greedy_ids`)]);

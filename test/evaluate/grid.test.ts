@@ -3,6 +3,7 @@ import { openHaystack } from '../../src/data/haystack.js';
 import { rebuild } from '../../src/data/rebuild.js';
 import type { Needle } from '../../src/data/needle.js';
 import { loadTask } from '../../src/data/task.js';
+import { openDevice } from '../../src/device/runtime.js';
 import { InputError, InterruptedError } from '../../src/errors.js';
 import { cellsOf, checkGrid, rowKey, runGrid } from '../../src/evaluate/grid.js';
 import type { Grid } from '../../src/evaluate/grid.js';
@@ -15,25 +16,19 @@ import type { Model } from '../../src/model/model.js';
 import { toMask } from '../../src/pattern/mask.js';
 import { openRun } from '../../src/report/run-directory.js';
 import type { RunDirectory } from '../../src/report/run-directory.js';
-import { anyDevice } from '../helpers/each-device.js';
+import { CARD_GATES } from '../helpers/card-pattern.js';
 import { DUO_MINI } from '../helpers/paths.js';
 import { temporaryFolder } from '../helpers/temporary.js';
 
-const GATES = [
-  [0, 0, 0, 0.102],
-  [0.274, 0, 0, 0],
-  [0.989, 0, 0.94, 0],
-  [0.919, 0.966, 0.788, 0.873],
-];
 const root = temporaryFolder();
 let model: Model;
 
 beforeAll(async () => {
-  model = await loadModel(DUO_MINI, anyDevice());
+  model = await loadModel(DUO_MINI, await openDevice({ device: 'auto', warn: () => undefined }));
 });
 
 function gridOf(changes: Partial<Grid> = {}): Grid {
-  const mask = toMask({ gates: GATES }, { by: 'retrievalRatio', value: 0.5 });
+  const mask = toMask({ gates: CARD_GATES }, { by: 'retrievalRatio', value: 0.5 });
   return {
     suites: [loadTask('niah')],
     lengths: [256],
