@@ -3,7 +3,6 @@ import { openHaystack } from '../../src/data/haystack.js';
 import { rebuild } from '../../src/data/rebuild.js';
 import type { Needle } from '../../src/data/needle.js';
 import { loadTask } from '../../src/data/task.js';
-import { openDevice } from '../../src/device/runtime.js';
 import { InputError, InterruptedError } from '../../src/errors.js';
 import { cellsOf, checkGrid, rowKey, runGrid } from '../../src/evaluate/grid.js';
 import type { Grid } from '../../src/evaluate/grid.js';
@@ -17,6 +16,7 @@ import { toMask } from '../../src/pattern/mask.js';
 import { openRun } from '../../src/report/run-directory.js';
 import type { RunDirectory } from '../../src/report/run-directory.js';
 import { CARD_GATES } from '../helpers/card-pattern.js';
+import { anyDevice } from '../helpers/each-device.js';
 import { DUO_MINI } from '../helpers/paths.js';
 import { temporaryFolder } from '../helpers/temporary.js';
 
@@ -24,7 +24,7 @@ const root = temporaryFolder();
 let model: Model;
 
 beforeAll(async () => {
-  model = await loadModel(DUO_MINI, await openDevice({ device: 'auto', warn: () => undefined }));
+  model = await loadModel(DUO_MINI, anyDevice());
 });
 
 function gridOf(changes: Partial<Grid> = {}): Grid {

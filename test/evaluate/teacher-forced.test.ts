@@ -1,13 +1,13 @@
-import { openDevice } from '../../src/device/runtime.js';
 import { HybridCache } from '../../src/cache/hybrid-cache.js';
 import type { WindowRule } from '../../src/cache/hybrid-cache.js';
 import { decode } from '../../src/evaluate/decode.js';
 import { prefill } from '../../src/evaluate/prefill.js';
 import { forcedChoices, rightWords } from '../../src/evaluate/teacher-forced.js';
 import { tokenizer } from '../helpers/duo-mini.js';
+import { anyDevice } from '../helpers/each-device.js';
 import { seededInts, seededMask, tinyModel } from '../helpers/tiny-model.js';
 
-const device = await openDevice({ device: 'auto', warn: () => undefined });
+const device = anyDevice();
 const model = tinyModel(device, 5);
 const prompt = seededInts(6, 30, model.config.vocab);
 const PROMPT_MODES = [{ mode: 'streaming' }, { mode: 'dense' }, { mode: 'chunked', chunkTokens: 11 }] as const;
