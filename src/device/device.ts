@@ -95,8 +95,14 @@ export interface Device {
   /** `fused`: attention runs in custom operations; `plain`: in the composite that is their oracle. */
   readonly kernels: 'fused' | 'plain';
 
+  /**
+   * `copied`: an uploaded array may be used again. `kept`: it stays the tensor's memory, without a copy if it starts on a
+   * multiple of 64 bytes.
+   */
+  readonly uploads: 'copied' | 'kept';
+
   // Memory
-  /** Takes over `values`: do not write to the array afterwards. */
+  /** Takes over `values`: do not write to the array afterwards, unless `uploads` says that it was copied. */
   upload(values: Float32Array, shape: readonly number[]): Tensor;
   uploadInts(values: Int32Array, shape: readonly number[]): Tensor;
   zeros(shape: readonly number[]): Tensor;

@@ -9,13 +9,17 @@ import type { Checkpoint } from './checkpoint.js';
 import type { ModelConfig } from './config.js';
 import { layerWeights } from './families.js';
 import type { Model, Weights } from './model.js';
-import { streamSafetensors } from './safetensors.js';
+import { elementsOf, streamSafetensors } from './safetensors.js';
 import { hasTokenizer, readTokenizer } from './tokenizer.js';
 
 export { defaultModelPath } from './checkpoint.js';
 
 /** Weights are held in float32. */
 const HELD_BYTES = 4;
+
+const ALIGNMENT = 64;
+const SLAB_START = 48;
+const SLAB_BYTES = 33 << 20;
 
 export interface ModelInfo {
   readonly id: string;
@@ -43,7 +47,7 @@ export interface LoadOptions {
 /** What a model is, from config and headers alone: milliseconds, and no device. @throws InputError as `openCheckpoint`. */
 export function readModelInfo(path: string, warn: Warn = () => undefined): ModelInfo {
   const checkpoint = openCheckpoint(path, warn);
-  const elements = checkpoint.tensors.map(({ shape }) => shape.reduce((product, size) => product * size, 1));
+  const elements = checkpoint.tensors.map(elementsOf);
   const parameters = elements.reduce((sum, count) => sum + count, 0);
   return {
     id: checkpoint.id,
@@ -96,12 +100,14 @@ export function freeModel({ device, weights }: Model): void {
 /** Fills `tensors` by name and returns the SHA-256 over the files in the order of their names. */
 async function loadTensors(checkpoint: Checkpoint, device: Device, tensors: Map<string, Tensor>, options: LoadOptions): Promise<string> {
   const needed = new Set(checkpoint.tensors.map((tensor) => `${tensor.file.path}\0${tensor.name}`));
+  const allocate = allocatorFor(device, checkpoint);
   const hash = createHash('sha256');
   const total = storedBytes(checkpoint);
   let done = 0;
   for (const file of checkpoint.files)
     await streamSafetensors(file, {
       wants: (name) => needed.has(`${file.path}\0${name}`),
+      allocate,
       onBytes: (piece) => {
         hash.update(piece);
         done += piece.length;
@@ -113,6 +119,34 @@ async function loadTensors(checkpoint: Checkpoint, device: Device, tensors: Map<
       },
     });
   return hash.digest('hex');
+}
+
+/** One array for all tensors where uploads are copied; else one each, placed so that TensorFlow takes it over as it is. */
+function allocatorFor(device: Device, checkpoint: Checkpoint): (length: number) => Float32Array {
+  if (device.uploads === 'kept') return slabAllocator();
+  const largest = Math.max(...checkpoint.tensors.map(elementsOf));
+  let shared: Float32Array | undefined;
+  return (length) => (shared ??= new Float32Array(largest)).subarray(0, length);
+}
+
+/**
+ * Arrays that start on a multiple of 64 bytes: TensorFlow copies others. JavaScript sees no addresses, but an allocation
+ * above 32 MiB has pages of its own and starts 16 bytes into the first; where an allocator does otherwise, the copy is
+ * the only cost. Pages that no tensor reaches take no memory.
+ */
+function slabAllocator(): (length: number) => Float32Array {
+  let slab = new ArrayBuffer(0);
+  let used = 0;
+  return (length) => {
+    const bytes = length * HELD_BYTES;
+    if (used + bytes > slab.byteLength) {
+      slab = new ArrayBuffer(SLAB_START + Math.max(SLAB_BYTES, bytes));
+      used = SLAB_START;
+    }
+    const values = new Float32Array(slab, used, length);
+    used += Math.ceil(bytes / ALIGNMENT) * ALIGNMENT;
+    return values;
+  };
 }
 
 function stopIfAborted(signal: AbortSignal | undefined, checkpoint: Checkpoint): void {

@@ -16,7 +16,7 @@ const MAX_HEADER_BYTES = 16 << 20;
 /** Weights have one or two dimensions; other tensors of a file a few more. */
 const MAX_DIMENSIONS = 8;
 /** Bytes read at a time: far smaller than the weights, large enough that a read costs nothing beside its copy. */
-const PIECE_BYTES = 4 << 20;
+const PIECE_BYTES = 1 << 20;
 const LENGTH_BYTES = 8;
 
 export interface StoredTensor {
@@ -133,9 +133,11 @@ function readMetadata(metadata: unknown): Record<string, string> {
 export interface StreamReader {
   /** True for a tensor whose values are wanted. */
   readonly wants: (name: string) => boolean;
+  /** Memory for a wanted tensor. */
+  readonly allocate: (length: number) => Float32Array;
   /** Every byte of the file, in order; the array is reused afterwards. */
   readonly onBytes: (piece: Uint8Array) => void;
-  /** A wanted tensor, complete, widened to float32; the array is the receiver's. */
+  /** A wanted tensor, complete, widened to float32, in what `allocate` gave. */
   readonly onTensor: (tensor: StoredTensor, values: Float32Array) => void;
   /** Called between pieces; throws to stop. */
   readonly check: () => void;
@@ -151,7 +153,7 @@ export async function streamSafetensors(file: SafetensorsFile, reader: StreamRea
     reader.onBytes(file.headerBytes);
     const piece = new Uint8Array(PIECE_BYTES);
     for (const tensor of file.tensors.values()) {
-      const values = reader.wants(tensor.name) ? new Float32Array(elementsOf(tensor)) : undefined;
+      const values = reader.wants(tensor.name) ? reader.allocate(elementsOf(tensor)) : undefined;
       const dtype = dtypeOf(tensor);
       for (let done = 0; done < tensor.bytes; done += PIECE_BYTES) {
         const part = piece.subarray(0, Math.min(PIECE_BYTES, tensor.bytes - done));
@@ -193,7 +195,7 @@ function dtypeOf(tensor: StoredTensor): StoredDtype {
   return STORED_DTYPES.get(tensor.dtype) ?? { bytes: 1 };
 }
 
-function elementsOf(tensor: StoredTensor): number {
+export function elementsOf(tensor: StoredTensor): number {
   return tensor.shape.reduce((product, size) => product * size, 1);
 }
 

@@ -85,6 +85,7 @@ describe('streamSafetensors', () => {
     const seen = new Map<string, Float32Array>();
     await streamSafetensors(readSafetensors(write(bytes)), {
       wants: (name) => name !== 'last',
+      allocate: (length) => new Float32Array(length),
       onBytes: (piece) => hash.update(piece),
       onTensor: (tensor, tensorValues) => seen.set(tensor.name, tensorValues),
       check: () => undefined,

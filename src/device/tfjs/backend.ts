@@ -16,6 +16,7 @@ export interface Backend {
   project(x: Raw, weight: Raw): Raw;
   /** a (n, m, k) by b (n, k, p): (n, m, p), batch by batch. */
   batched(a: Raw, b: Raw, stored?: Stored): Raw;
+  readonly uploads: 'copied' | 'kept';
   /** Takes an upload over at once: until then TensorFlow.js may hold on to the JavaScript array. */
   settle(x: Raw): void;
   /** `buffer` with `rows` from row `start` on; may use the buffer's own memory, so that is lost. */
@@ -27,6 +28,7 @@ export function backendOf(kernels: Kernels): Backend {
 }
 
 class Tensorflow implements Backend {
+  readonly uploads = 'kept';
   readonly transposedWeightBytes = 0;
 
   constructor(readonly kernels: Kernels) {}
@@ -61,6 +63,7 @@ interface WasmBackend {
  * as long as that tensor lives. Batches and transposed operands go through a scalar loop.
  */
 class Wasm implements Backend {
+  readonly uploads = 'copied';
   /** The heap ends at 4 GiB, and a transposed weight is there twice more: itself, and packed. */
   readonly transposedWeightBytes = 640 * 2 ** 20;
   /** With fewer rows than this, the scalar loop ends before the packing would. */

@@ -48,6 +48,10 @@ export class TfjsDevice implements Device {
     this.#backend = backendOf(this.k);
   }
 
+  get uploads(): 'copied' | 'kept' {
+    return this.#backend.uploads;
+  }
+
   // Memory
 
   upload(values: Float32Array, shape: readonly number[]): Tensor {
