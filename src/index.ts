@@ -21,8 +21,15 @@ export { readPattern } from './pattern/read.js';
 export { writePattern } from './pattern/write.js';
 export { countFull, rankHeads, toMask } from './pattern/mask.js';
 export type { Cut, Head } from './pattern/mask.js';
+export { resolveCut } from './pattern/cut.js';
+export type { CutRequest, ResolvedCut } from './pattern/cut.js';
+export { cutReport } from './pattern/cut-report.js';
+export { comparePatterns } from './pattern/compare.js';
+export { checkPattern } from './pattern/check.js';
+export { patternHash } from './pattern/hash.js';
 export { cacheBytes } from './pattern/cache-bytes.js';
-export type { Mask, Pattern } from './pattern/schema.js';
+export { parsePattern } from './pattern/schema.js';
+export type { Mask, Pattern, PatternInput } from './pattern/schema.js';
 
 // Cache
 export { HybridCache } from './cache/hybrid-cache.js';

@@ -29,6 +29,8 @@ const COMMON_DEFAULTS = { format: 'text', device: 'auto', progress: 'auto' } as 
 
 interface Call {
   readonly command: Command;
+  /** The names that lead to it: `inspect diff`. */
+  readonly verb: string;
   readonly flags: Readonly<Record<string, unknown>>;
   readonly positionals: readonly string[];
 }
@@ -84,9 +86,10 @@ export function buildProgram(terminal: Pick<Terminal, 'stdout' | 'stderr'>, onCa
   return program;
 }
 
-function addCommand(parent: Commander, command: Command, onCall: (call: Call) => void): void {
+function addCommand(parent: Commander, command: Command, onCall: (call: Call) => void, above = ''): void {
+  const verb = `${above}${command.name}`;
   const child = parent.command(command.name).summary(command.summary).description(command.summary);
-  child.copyInheritedSettings(parent).showHelpAfterError(`(see duo ${command.name} --help)`);
+  child.copyInheritedSettings(parent).showHelpAfterError(`(see duo ${verb} --help)`);
   for (const positional of command.positionals) child.argument(positional);
   for (const name of flagsOf(command)) child.option(FLAGS[name].syntax, helpOf(command, name));
   if (command.examples.length > 0) child.addHelpText('after', `\nExamples:\n${command.examples.map((line) => `  $ ${line}`).join('\n')}`);
@@ -95,9 +98,9 @@ function addCommand(parent: Commander, command: Command, onCall: (call: Call) =>
       .slice(0, command.positionals.length)
       .flat()
       .filter((part): part is string => typeof part === 'string');
-    onCall({ command, flags: child.opts(), positionals });
+    onCall({ command, verb, flags: child.opts(), positionals });
   });
-  for (const sub of command.subcommands) addCommand(child, sub, onCall);
+  for (const sub of command.subcommands) addCommand(child, sub, onCall, `${verb} `);
 }
 
 function flagsOf(command: Command): readonly FlagName[] {
@@ -171,7 +174,7 @@ async function execute(call: Call, settings: Resolved, terminal: Terminal, warni
     if (call.command.subcommands.length > 0 && call.command.positionals.length === 0) {
       throw new InputError({
         code: 'usage',
-        what: `duo ${call.command.name} needs a subcommand`,
+        what: `duo ${call.verb} needs a subcommand`,
         expected: call.command.subcommands.map((sub) => sub.name).join(', '),
       });
     }
@@ -179,12 +182,12 @@ async function execute(call: Call, settings: Resolved, terminal: Terminal, warni
   } finally {
     progress.end();
   }
-  terminal.stdout.write(json ? envelope(call.command, result, warnings) : result.text);
+  terminal.stdout.write(json ? envelope(call.verb, result, warnings) : result.text);
   return result.exitCode ?? 0;
 }
 
-function envelope(command: Command, result: CommandResult, warnings: readonly Warning[]): string {
-  return `${JSON.stringify({ schema: `duo-${command.name}/1`, tool: TOOL, warnings, result: result.json }, null, 2)}\n`;
+function envelope(verb: string, result: CommandResult, warnings: readonly Warning[]): string {
+  return `${JSON.stringify({ schema: `duo-${verb.replaceAll(' ', '-')}/1`, tool: TOOL, warnings, result: result.json }, null, 2)}\n`;
 }
 
 function isLive(mode: unknown, terminal: Terminal): boolean {

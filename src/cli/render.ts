@@ -8,6 +8,11 @@ export function palette(color: boolean): ChalkInstance {
   return new Chalk({ level: color ? 2 : 0 });
 }
 
+/** Messages quote what strangers' files hold; nothing in them may steer the terminal. */
+function printable(text: string): string {
+  return text.replaceAll(/[^\P{Cc}\n\t]/gu, '\uFFFD');
+}
+
 /** Lines for stderr: what, given, expected, what to try. A defect of ours shows its stack. */
 export function renderError(error: unknown, color: boolean): string {
   const paint = palette(color);
@@ -17,17 +22,17 @@ export function renderError(error: unknown, color: boolean): string {
   }
   const { what, given, expected, hint } = error.facts;
   const rows = [
-    `${paint.red('error:')} ${what}`,
-    given === undefined ? '' : `  given:    ${given}`,
-    expected === undefined ? '' : `  expected: ${expected}`,
-    hint === undefined ? '' : `  ${paint.cyan('try:')}      ${hint}`,
+    `${paint.red('error:')} ${printable(what)}`,
+    given === undefined ? '' : `  given:    ${printable(given)}`,
+    expected === undefined ? '' : `  expected: ${printable(expected)}`,
+    hint === undefined ? '' : `  ${paint.cyan('try:')}      ${printable(hint)}`,
   ];
   return `${rows.filter((row) => row !== '').join('\n')}\n`;
 }
 
 export function renderWarning(warning: Warning, color: boolean): string {
   const hint = warning.hint === undefined ? '' : `\n  ${palette(color).cyan('try:')} ${warning.hint}`;
-  return `${palette(color).yellow('warning:')} ${warning.message}${hint}\n`;
+  return `${palette(color).yellow('warning:')} ${printable(warning.message)}${hint}\n`;
 }
 
 /** The error as data, for --format json. */

@@ -8,7 +8,7 @@ import { CONFIG_NAME, parseDuoConfig } from './duo-config.js';
 import type { DuoConfig } from './duo-config.js';
 import { exists, folderOf, isDirectory, MAX_CONFIG_BYTES, MAX_PATTERN_BYTES, parseJson, readBounded, readInside } from './files.js';
 import { PATTERN_NAME } from './pattern-json.js';
-import { parsePattern, PATTERN_SCHEMA } from './schema.js';
+import { MAX_LABEL, parsePattern, PATTERN_SCHEMA } from './schema.js';
 import type { Pattern } from './schema.js';
 import { parseTsv, TSV_NAME } from './tsv.js';
 
@@ -40,8 +40,7 @@ export function readPattern(path: string, options: ReadOptions): Pattern {
 /** As `readPattern`, with the bytes of an imported TSV. */
 export function openPattern(path: string, options: ReadOptions): OpenedPattern {
   if (isDirectory(path)) {
-    if (exists(join(path, PATTERN_NAME)))
-      return { pattern: parsePattern(parseJson(readInside(path, PATTERN_NAME, MAX_PATTERN_BYTES), path), path) };
+    if (exists(join(path, PATTERN_NAME))) return ownPattern(readInside(path, PATTERN_NAME, MAX_PATTERN_BYTES), path, options);
     if (exists(join(path, TSV_NAME)))
       return importTsv(readInside(path, TSV_NAME, MAX_PATTERN_BYTES), { path, folder: path, file: TSV_NAME }, options);
     throw new InputError({
@@ -52,8 +51,19 @@ export function openPattern(path: string, options: ReadOptions): OpenedPattern {
     });
   }
   const bytes = readBounded(path, MAX_PATTERN_BYTES);
-  if (path.endsWith('.json')) return { pattern: parsePattern(parseJson(bytes, path), path) };
+  if (path.endsWith('.json')) return ownPattern(bytes, path, options);
   return importTsv(bytes, { path, folder: folderOf(path), file: basename(path) }, options);
+}
+
+function ownPattern(bytes: Buffer, path: string, { config }: ReadOptions): OpenedPattern {
+  if (config !== undefined)
+    throw new InputError({
+      code: 'pattern_config',
+      what: `a ${PATTERN_NAME} has windows of its own; a config.json is for a TSV`,
+      given: config,
+      hint: '--sink and --recent name other windows',
+    });
+  return { pattern: parsePattern(parseJson(bytes, path), path) };
 }
 
 interface TsvPlace {
@@ -70,12 +80,22 @@ function importTsv(tsv: Buffer, place: TsvPlace, options: ReadOptions): OpenedPa
   const raw = {
     schema: PATTERN_SCHEMA,
     tool: TOOL,
-    model: { id: config?.modelName ?? named, layers: gates.length, kvHeads: gates[0]?.length ?? 0 },
+    model: { id: label(config?.modelName ?? named), layers: gates.length, kvHeads: gates[0]?.length ?? 0 },
     gates,
     windows: windowsOf(config, place, options),
-    source: { format: 'duo-attention', file: place.file, sha256: sha256(tsv), ...(config === undefined ? {} : { config: config.raw }) },
+    source: {
+      format: 'duo-attention',
+      file: label(place.file),
+      sha256: sha256(tsv),
+      ...(config === undefined ? {} : { config: config.raw }),
+    },
   };
   return { pattern: parsePattern(raw, place.path), tsv };
+}
+
+/** A name as the schema takes it, whatever a stranger put into it. */
+function label(name: string): string {
+  return name.replaceAll(/\p{Cc}/gu, '\uFFFD').slice(0, MAX_LABEL);
 }
 
 /** The config.json named, or else the one beside the TSV; undefined when there is none, or when the flags say all it would. */

@@ -21,7 +21,26 @@ const gate = z
   .max(MAX_FLOAT32)
   .transform((value) => Math.fround(value) + 0);
 
-const matrix = z.array(z.array(gate).min(1).max(MAX_KV_HEADS)).min(1).max(MAX_LAYERS);
+/** An array whose length is checked before its items are. */
+function bounded<T>(most: number): z.ZodType<T[], T[]> {
+  return z.custom<T[]>((value) => Array.isArray(value) && value.length >= 1 && value.length <= most, `a list of 1 to ${most} items`);
+}
+
+const row = bounded<number>(MAX_KV_HEADS).pipe(z.array(gate));
+const matrix = bounded<number[]>(MAX_LAYERS).pipe(z.array(row));
+
+/** Longest name, characters. */
+export const MAX_LABEL = 1024;
+
+/** Largest whole number that names a size: far above any model. */
+const MAX_SIZE = 2 ** 31 - 1;
+const size = z.number().int().min(1).max(MAX_SIZE);
+
+/** A text that is shown to people: short, and without characters that could steer a terminal. */
+const label = z
+  .string()
+  .max(MAX_LABEL)
+  .regex(/^\P{Cc}*$/u, 'control characters are not allowed');
 
 const tokens = z.number().int().max(MAX_WINDOW_TOKENS);
 
@@ -33,22 +52,22 @@ export const windowSchema = z.object({
 });
 
 const modelSchema = z.object({
-  id: z.string(),
+  id: label,
   /** SHA-256 of the weights; absent in imported patterns. */
-  hash: z.string().optional(),
-  layers: z.number().int().min(1),
-  kvHeads: z.number().int().min(1),
-  queryHeads: z.number().int().min(1).optional(),
-  headDim: z.number().int().min(1).optional(),
+  hash: label.optional(),
+  layers: size,
+  kvHeads: size,
+  queryHeads: size.optional(),
+  headDim: size.optional(),
   /** Positions the model was made for: the context that a budget is for unless the user names one. */
-  maxPositions: z.number().int().min(1).optional(),
+  maxPositions: size.optional(),
 });
 
 const calibrationSchema = z.object({
   settings: z.record(z.string(), z.unknown()),
   seeds: z.array(z.number().int()).min(1),
   /** SHA-256 over the recipes of all samples. */
-  dataHash: z.string(),
+  dataHash: label,
   steps: z.number().int(),
   /** Final losses: distillation, regularization. */
   losses: z.object({ distill: z.number(), regularization: z.number() }),
@@ -60,10 +79,10 @@ const calibrationSchema = z.object({
 });
 
 const sourceSchema = z.object({
-  format: z.string(),
+  format: label,
   /** Name of the file the gates came from, without its folder. */
-  file: z.string(),
-  sha256: z.string(),
+  file: label,
+  sha256: label,
   /** The settings found beside it, as they were. */
   config: z.record(z.string(), z.unknown()).optional(),
 });
@@ -71,7 +90,7 @@ const sourceSchema = z.object({
 export const patternSchema = z
   .object({
     schema: z.literal(PATTERN_SCHEMA),
-    tool: z.string(),
+    tool: label,
     model: modelSchema,
     /** Raw float32 gates, [layer][kvHead], unclamped. */
     gates: matrix,
@@ -119,6 +138,14 @@ function shapeProblem(rows: readonly (readonly number[])[], layers: number, kvHe
 
 /** A pattern from untrusted or hand-made data. `given` is named in the error. @throws InputError listing every problem with its path. */
 export function parsePattern(raw: unknown, given: string): Pattern {
+  // A file of another kind is not taken apart.
+  if ((raw as { readonly schema?: unknown } | null)?.schema !== PATTERN_SCHEMA)
+    throw new InputError({
+      code: 'pattern_schema',
+      what: 'the file is not a pattern of this version',
+      given,
+      expected: `a pattern.json with "schema": "${PATTERN_SCHEMA}"`,
+    });
   const parsed = patternSchema.safeParse(raw);
   if (parsed.success) return parsed.data;
   const lines = parsed.error.issues.slice(0, 10).map((issue) => `${z.core.toDotPath(issue.path) || 'the file'}: ${issue.message}`);

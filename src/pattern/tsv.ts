@@ -12,6 +12,8 @@ export const TSV_NAME = 'full_attention_heads.tsv';
 const DECIMAL = /^[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?$/;
 /** Readers clip to [0, 1]. Published files leave it by 0.0014 at most; a value farther out is some other kind of number. */
 const CLIP_NOTICE = 0.01;
+/** Most lines read, blank ones and comments included. */
+const MAX_LINES = 8 * MAX_LAYERS;
 /** Longest piece of a cell shown in an error. */
 const SHOWN = 40;
 
@@ -27,7 +29,8 @@ interface Place {
 export function parseTsv(text: string, given: string, warn: Warn): number[][] {
   const rows: number[][] = [];
   if (text === '') throw new InputError({ code: 'tsv_empty', what: 'the pattern file is empty', given });
-  const lines = text.replace(/^\uFEFF/, '').split('\n');
+  const lines = text.replace(/^\uFEFF/, '').split('\n', MAX_LINES + 1);
+  if (lines.length > MAX_LINES) throw tooLarge(`more than ${MAX_LINES} lines`, given);
   for (const [index, line] of lines.entries()) {
     const content = line.replace(/\r$/, '');
     if (content.trim() === '' || content.startsWith('#')) continue;

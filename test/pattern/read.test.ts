@@ -60,6 +60,12 @@ describe('a pattern directory of ours', () => {
     expect(read(join(path, 'pattern.json')).pattern).toEqual(read(path).pattern);
   });
 
+  test('refuses a config.json, which is for a TSV', () => {
+    const path = join(folder, 'with-config');
+    writePattern(path, calibratedPattern());
+    expect(() => read(path, { config: 'windows.json' })).toThrow('has windows of its own');
+  });
+
   test('keeps its own windows, whatever the flags say of a TSV', () => {
     const path = join(folder, 'windows');
     writePattern(path, calibratedPattern());
@@ -83,6 +89,11 @@ describe('a DuoAttention directory', () => {
     });
     expect(pattern.source).toMatchObject({ format: 'duo-attention', file: 'full_attention_heads.tsv' });
     expect(openPattern(path, { warn: fail }).tsv?.toString()).toBe(TSV);
+  });
+
+  test('a name that would steer the terminal is defused', () => {
+    const config = JSON.stringify({ model_name: 'a\u001b[2Jb', sink_size: 4, recent_size: 16 });
+    expect(read(folderWith({ 'full_attention_heads.tsv': TSV, 'config.json': config })).pattern.model.id).toBe('a\uFFFD[2Jb');
   });
 
   test('deploys with deploy_sink_size and deploy_recent_size where they are set', () => {
@@ -163,9 +174,11 @@ describe('what is no pattern', () => {
     ['a path that is not there', () => join(folder, 'nowhere'), 'does not exist'],
     ['a file of 5 MiB', () => join(folderWith({ 'a.tsv': ' '.repeat(5 << 20) }), 'a.tsv'), 'too large'],
     ['a device', () => '/dev/zero', 'not a regular file'],
-    ['JSON of another kind', () => join(folderWith({ 'a.json': '{"layers": 2}' }), 'a.json'), 'schema: '],
+    ['JSON of another kind', () => join(folderWith({ 'a.json': '{"layers": 2}' }), 'a.json'), 'not a pattern of this version'],
     ['a pattern.json of the wrong shape', () => mismatched({ gates: [[1, 2]] }), 'gates: 1 rows, but model.layers is 2'],
     ['a pattern.json with a ragged row', () => mismatched({ gates: [[1, 2, 3, 4], [1]] }), 'row 2 has 1 values'],
+    ['a pattern.json with a name that steers the terminal', () => mismatched({ tool: '\u001b[2J' }), 'tool: control characters'],
+    ['a pattern.json with too many rows', () => mismatched({ gates: new Array(1025).fill([1]) }), 'gates: a list of 1 to 1024 items'],
     ['a pattern.json with null in place of a gate', () => mismatched({ gates: [[1, 2, 3, null]] }), 'gates[0][3]'],
     ['a pattern.json with a gate beyond float32', () => mismatched({ gates: [[1, 2, 3, 1e39]] }), 'gates[0][3]'],
   ])('%s is refused', (_title, path, message) => {

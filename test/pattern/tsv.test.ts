@@ -78,6 +78,7 @@ test.each([
   [`${'9'.repeat(5000)}x\n`, `row 1, column 1 is not a number: "${'9'.repeat(40)}…"`],
   ['\u0000\u0001\n', 'row 1, column 1 is not a number: "\\u0000\\u0001"'],
   ['1\n'.repeat(1025), 'more than 1024 rows'],
+  ['\n'.repeat(9000), 'more than 8192 lines'],
   [`${'1\t'.repeat(1024)}1\n`, 'more than 1024 columns'],
   [`${'1\t'.repeat(1023)}1\n`.repeat(65), 'more than 65536 values'],
 ])('%.20j is refused', (text, message) => {

@@ -43,8 +43,11 @@ describe('pattern.json', () => {
   });
 
   test('does not take a text that looks like a list of numbers for one', () => {
-    const pattern = { ...calibratedPattern(), tool: '[\n  1,\n  2\n]' };
-    expect(parsePattern(JSON.parse(patternJson(pattern)), 'test').tool).toBe(pattern.tool);
+    const pattern = parsePattern(calibratedPattern(), 'test');
+    const note = '[\n  1,\n  2\n]';
+    const calibration = pattern.calibration && { ...pattern.calibration, settings: { note } };
+    const read = parsePattern(JSON.parse(patternJson({ ...pattern, calibration })), 'test');
+    expect(read.calibration?.settings).toEqual({ note });
   });
 
   test('holds neither a date nor the folder it is in', () => {

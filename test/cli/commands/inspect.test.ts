@@ -65,6 +65,13 @@ describe('duo inspect', () => {
     expect([exitCode, stdout, stderr]).toEqual([0, expect.stringContaining('sink 64, recent 256'), expect.stringContaining('warning:')]);
   });
 
+  test('an error that quotes a file cannot steer the terminal', async () => {
+    const path = join(root, 'hostile.json');
+    writeFileSync(path, '\u001b[2Jx');
+    const { exitCode, stderr } = await runDuo('inspect', path);
+    expect([exitCode, stderr.includes('\u001b')]).toEqual([2, false]);
+  });
+
   test('refuses two ways to cut at once', async () => {
     const { exitCode, stderr } = await runDuo('inspect', ours, '--sparsity', '0.5', '--threshold', '0.5');
     expect([exitCode, stderr]).toEqual([2, expect.stringContaining('more than one way')]);
@@ -79,6 +86,11 @@ describe('duo inspect diff', () => {
     expect(stdout).toMatch(/Spearman -?\d\.\d{4}; over the \d+ heads above 0.01 in either/);
     expect(stdout).toContain('heads at ratio 25 %');
     expect(stdout).toMatch(/layer \d head \d: full in [AB] only \(A -?[\d.e-]+, B -?[\d.e-]+\)/);
+  });
+
+  test('names itself in its JSON', async () => {
+    const { stdout } = await runDuo('inspect', 'diff', ours, other, '--format', 'json');
+    expect(JSON.parse(stdout)).toMatchObject({ schema: 'duo-inspect-diff/1' });
   });
 
   test('as JSON has the overlap at every ratio and every flipped head', async () => {
