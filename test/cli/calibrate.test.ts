@@ -22,7 +22,8 @@ function calibrate(cwd: string, extra: string, stop?: { readonly signal: NodeJS.
   child.stdout.on('data', (chunk: Buffer) => (output.stdout += chunk.toString()));
   child.stderr.on('data', (chunk: Buffer) => (output.stderr += chunk.toString()));
   const watch = setInterval(() => {
-    if (stop !== undefined && rowCount(cwd) >= stop.rows) child.kill(stop.signal);
+    // Once: a second Ctrl-C ends the program at once.
+    if (stop !== undefined && !child.killed && rowCount(cwd) >= stop.rows) child.kill(stop.signal);
   }, 20);
   return new Promise((resolve) =>
     child.on('close', (code) => {

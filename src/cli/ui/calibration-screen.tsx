@@ -50,7 +50,11 @@ export function openScreen(stream: NodeJS.WriteStream, options: ScreenOptions): 
       onStep: (_seed, row, gates) => show({ row, gates: [...gates], distills: [...state.distills, row.distill] }),
       onValidation: (_seed, validation) => show({ validation }),
     },
-    end: () => app.unmount(),
+    end: () => {
+      // The summary, or the error, says it again.
+      app.clear();
+      app.unmount();
+    },
   };
 }
 

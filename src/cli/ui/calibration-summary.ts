@@ -34,7 +34,7 @@ export function calibrationSummary(
 function seedLine({ seed, state }: SeedResult): string {
   const check = state.validations.length === 0 ? undefined : at(state.validations, state.validations.length - 1);
   const held =
-    check === undefined ? '' : `; held out: loss ${formatNumber(check.loss)}, passkeys at 50 % ${formatPercent(check.passkeyAccuracy)}`;
+    check === undefined ? '' : `; held out ${formatNumber(check.loss)}, passkeys at 50 %: ${formatPercent(check.passkeyAccuracy)}`;
   const early = state.stoppedEarly ? ' (stopped early: no gain in the last checks)' : '';
   return `seed ${seed}: ${state.step} steps${early}, distill ${formatNumber(state.last.distill)}${held}`;
 }
