@@ -33,7 +33,11 @@ export type { Mask, Pattern, PatternInput } from './pattern/schema.js';
 
 // Cache
 export { HybridCache } from './cache/hybrid-cache.js';
-export type { CacheOptions, LayerKeyValues } from './cache/hybrid-cache.js';
+export type { CacheOptions, LayerKeyValues, WindowRule } from './cache/hybrid-cache.js';
+export { prefill } from './evaluate/prefill.js';
+export type { PrefillOptions } from './evaluate/prefill.js';
+export { decode, decodeStep } from './evaluate/decode.js';
+export type { Completion, DecodeOptions } from './evaluate/decode.js';
 
 // Errors and what runs beside the work
 export { DuoError } from './errors.js';

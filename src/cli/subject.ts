@@ -13,19 +13,10 @@ import type { CutRequest, ResolvedCut } from '../pattern/cut.js';
 import { readPattern } from '../pattern/read.js';
 import type { Pattern } from '../pattern/schema.js';
 import type { Io } from './command.js';
+import { CUT_FLAGS } from './commands/cut-options.js';
 
 /** The flags that choose model, pattern and cut. */
-export const SUBJECT_FLAGS = [
-  'model',
-  'pattern',
-  'retrievalRatio',
-  'sparsity',
-  'threshold',
-  'kvBudget',
-  'context',
-  'sink',
-  'recent',
-] as const;
+export const SUBJECT_FLAGS = ['model', 'pattern', ...CUT_FLAGS, 'sink', 'recent'] as const;
 
 export interface SubjectOptions {
   readonly model?: string | undefined;

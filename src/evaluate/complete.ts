@@ -70,6 +70,16 @@ export async function complete(job: Job, mask: Mask, hooks: CompletionHooks): Pr
   }
 }
 
+/** Runs every operation once, so that the first completion is not timed with what the device does on first use. */
+export async function warmUp({ model, window }: Pick<Job, 'model' | 'window'>): Promise<void> {
+  const { layers, kvHeads } = model.config;
+  const mask = Array.from({ length: layers }, () => Array.from({ length: kvHeads }, (_, head) => head % 2 === 0));
+  const cache = new HybridCache(model.device, model.config, { mask, window, contextTokens: 3 });
+  const logits = await prefill(model, cache, Int32Array.of(0, 0), { prefill: { mode: 'streaming' } });
+  await decode(model, cache, logits, { maxNewTokens: 2, endTokens: [] });
+  cache.free();
+}
+
 function speeds(
   promptTokens: number,
   completion: Completion,

@@ -66,6 +66,15 @@ export function rowKey(cell: Cell, variant: Pick<Variant, 'name'>): string {
 
 /** @throws InputError when a length is beyond what the model was made for, or too short for a suite's facts. */
 export function checkGrid(model: Model, grid: Grid): void {
+  const names = grid.suites.map(({ name }) => name);
+  if (new Set(names).size < names.length) {
+    throw new InputError({
+      code: 'suites_alike',
+      what: 'two suites have the same name',
+      given: names.join(', '),
+      hint: 'another name: in one of the files',
+    });
+  }
   const longest = Math.max(...grid.lengths);
   if (longest > model.config.maxPositions) {
     throw new InputError({
@@ -83,17 +92,16 @@ export function checkGrid(model: Model, grid: Grid): void {
 
 /** Runs what `run` does not hold yet. @throws InterruptedError when the signal is aborted; the rows done stay. */
 export async function runGrid(model: Model, grid: Grid, run: RunDirectory<EvaluationRow>, hooks: GridHooks): Promise<void> {
-  const cells = cellsOf(grid);
-  const total = cells.reduce((sum, cell) => sum + cell.contextTokens * grid.variants.length, 0);
+  const todo = cellsOf(grid)
+    .map((cell) => ({ cell, variants: grid.variants.filter((variant) => !run.rows.has(rowKey(cell, variant))) }))
+    .filter(({ variants }) => variants.length > 0);
+  const total = todo.reduce((sum, { cell, variants }) => sum + cell.contextTokens * variants.length, 0);
   let done = 0;
-  for (const cell of cells) {
-    const missing = grid.variants.filter((variant) => !run.rows.has(rowKey(cell, variant)));
-    done += cell.contextTokens * (grid.variants.length - missing.length);
-    if (missing.length === 0) continue;
-    for await (const row of cellRows(model, grid, cell, missing, () => stopIfAborted(hooks.signal, run))) {
+  for (const { cell, variants } of todo) {
+    for await (const row of cellRows(model, grid, cell, variants, () => stopIfAborted(hooks.signal, run))) {
       run.append(row);
       done += cell.contextTokens;
-      hooks.onProgress({ stage: 'evaluating', done, total, note: `${row.suite}, ${cellText(cell)}, ${row.variant}` });
+      hooks.onProgress({ stage: 'tokens evaluated', done, total, note: `${row.suite}, ${cellText(cell)}, ${row.variant}` });
     }
   }
 }

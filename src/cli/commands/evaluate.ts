@@ -18,6 +18,7 @@ import { defineCommand } from '../command.js';
 import type { CommandResult, Io, Options } from '../command.js';
 import { openSubject, resolveCuts, resolvedSettings, resolveRules, SUBJECT_FLAGS } from '../subject.js';
 import type { Subject } from '../subject.js';
+import { cutLines } from '../ui/cut-text.js';
 import { renderPlan, renderReport } from '../ui/evaluation.js';
 
 const EVALUATE_FLAGS = [
@@ -163,7 +164,7 @@ async function present(
   const files = [`${directory.path}/results.jsonl`, ...report.files];
   return {
     json: { run: directory.path, resumed: directory.resumed, ...report, files, heatMaps },
-    text: `${renderReport({ ...report, heatMaps }, io)}\n${directory.resumed ? 'resumed in' : 'written to'} ${directory.path}\n${files.map((file) => `  ${file}\n`).join('')}`,
+    text: `${cuts.map((cut) => `${cutLines(cut).join('; ')}\n`).join('')}\n${renderReport({ ...report, heatMaps }, io)}\n${directory.resumed ? 'resumed in' : 'written to'} ${directory.path}\n${files.map((file) => `  ${file}\n`).join('')}`,
     exitCode: failed ? 3 : 0,
   };
 }

@@ -2,7 +2,7 @@
 import { existsSync, readFileSync, statSync } from 'node:fs';
 import { uniformMask } from '../../cache/uniform-mask.js';
 import { at, InputError, InterruptedError } from '../../errors.js';
-import { agreementOf, complete, contextOf } from '../../evaluate/complete.js';
+import { agreementOf, complete, contextOf, warmUp } from '../../evaluate/complete.js';
 import type { Agreement, Completed, Job } from '../../evaluate/complete.js';
 import { prefillText } from '../../evaluate/row.js';
 import { TextStream } from '../../evaluate/text-stream.js';
@@ -14,6 +14,7 @@ import type { CommandResult, Io, Options } from '../command.js';
 import { palette } from '../render.js';
 import { openSubject, resolveOneCut, resolvedSettings, resolveRules, SUBJECT_FLAGS } from '../subject.js';
 import type { Subject } from '../subject.js';
+import { cutLines } from '../ui/cut-text.js';
 
 const RUN_FLAGS = [...SUBJECT_FLAGS, 'prompt', 'chatTemplate', 'prefill', 'reference', 'maxNewTokens', 'stop', 'compare'] as const;
 
@@ -50,7 +51,9 @@ async function run(options: RunOptions, io: Io): Promise<CommandResult> {
   const cut = resolveOneCut(options, subject, contextOf(job));
   const hybrid = { title: `pattern ${percent(cut.retrievalRatio)}`, mask: cut.mask };
   const dense = { title: 'dense', mask: uniformMask(subject.model.config, 'retrieval') };
+  await warmUp(job);
   const completed = await completeAll(job, options.compare === true ? [hybrid, dense] : [hybrid], io);
+  for (const line of cutLines(cut)) io.note(`${line}\n`);
   return present(job, completed, io);
 }
 
