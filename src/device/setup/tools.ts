@@ -43,7 +43,8 @@ export function runTool(call: ToolCall): Promise<ToolResult> {
       if (error.name === 'AbortError') reject(interrupted());
       else resolve({ code: 127, stdout: '', stderr: error.message });
     });
-    child.on('close', (code) => resolve({ code: code ?? 1, ...output }));
+    // Ctrl-C reaches the child as well: its failure is then no news.
+    child.on('close', (code) => (call.signal?.aborted ? reject(interrupted()) : resolve({ code: code ?? 1, ...output })));
     // A program that ends without reading its input closes the pipe; its exit status tells the rest.
     child.stdin.on('error', () => undefined);
     child.stdin.end(call.input ?? '');
