@@ -1,8 +1,9 @@
 /** Node addons that talk to libtensorflow, each made by one compiler call over the headers of `node-api-headers`. */
-import { mkdirSync, renameSync, rmSync } from 'node:fs';
+import { renameSync, rmSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { basename, dirname, join } from 'node:path';
+import { basename, join } from 'node:path';
 import { EnvironmentError } from '../../errors.js';
+import { scratchPath } from './scratch.js';
 import { contentKey } from './stamp.js';
 import type { Site } from './site.js';
 import { errorLine, findCompiler, runTool } from './tools.js';
@@ -55,8 +56,7 @@ export async function compileAddon(site: Site, addon: Addon, environment: Enviro
   const command = findCompiler(environment);
   if (command === undefined) throw compilerMissing(environment);
   const output = join(site.packageDir, addonPath(addon));
-  const temporary = `${output}.tmp`;
-  mkdirSync(dirname(output), { recursive: true });
+  const temporary = scratchPath(output);
   const result = await runTool({ command, args: compilerArguments(site, addon, temporary), environment, signal });
   if (result.code !== 0) {
     rmSync(temporary, { force: true });

@@ -7,6 +7,7 @@ import { basename, dirname, join, resolve } from 'node:path';
 import { z } from 'zod';
 import { InputError } from '../../errors.js';
 import { PACKAGE_ROOT } from '../../version.js';
+import { scratchPath } from './scratch.js';
 import type { Site } from './site.js';
 import { findPython, runTool } from './tools.js';
 import type { Environment } from './tools.js';
@@ -138,9 +139,8 @@ function soname(path: string): string {
 }
 
 function freshDeps(site: Site): string {
-  const folder = join(site.packageDir, 'deps.tmp');
-  rmSync(folder, { recursive: true, force: true });
-  mkdirSync(folder, { recursive: true });
+  const folder = scratchPath(join(site.packageDir, 'deps'));
+  mkdirSync(folder);
   return folder;
 }
 

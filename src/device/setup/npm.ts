@@ -2,6 +2,7 @@
 import { mkdirSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { EnvironmentError } from '../../errors.js';
+import { scratchPath } from './scratch.js';
 import { TFJS_PACKAGE, TFJS_VERSION } from './site.js';
 import type { Site } from './site.js';
 import { errorLine, findNpm, runTool } from './tools.js';
@@ -15,9 +16,8 @@ export async function installPackage(site: Site, context: WheelContext): Promise
   const npm = findNpm(context.environment);
   if (npm === undefined) throw npmFailed('there is no npm on PATH');
   const tree = join(site.packageDir, '..', '..', '..');
-  const temporary = `${tree}.tmp`;
-  rmSync(temporary, { recursive: true, force: true });
-  mkdirSync(temporary, { recursive: true });
+  const temporary = scratchPath(tree);
+  mkdirSync(temporary);
   context.onProgress({ stage: `installing ${TFJS_PACKAGE}`, done: 0, total: 1 });
   const [command = 'npm', ...first] = npm;
   const flags = ['--ignore-scripts', '--no-save', '--no-package-lock', '--no-audit', '--no-fund', '--global=false', ...PATIENCE];

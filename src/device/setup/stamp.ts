@@ -3,9 +3,10 @@
  * from) is unchanged and its files have the recorded sizes, so an interrupted or damaged set-up is seen and repaired.
  */
 import { createHash } from 'node:crypto';
-import { mkdirSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { readFileSync, statSync } from 'node:fs';
+import { join } from 'node:path';
 import { z } from 'zod';
+import { writeJsonAtomic } from '../../files.js';
 import type { Site } from './site.js';
 
 const stepSchema = z.object({
@@ -37,7 +38,7 @@ export function readStamp(site: Site): Stamp {
 
 export function recordStep(site: Site, name: string, record: StepRecord): void {
   const stamp = readStamp(site);
-  writeAtomically(stampPath(site), `${JSON.stringify({ ...stamp, steps: { ...stamp.steps, [name]: record } }, null, 2)}\n`);
+  writeJsonAtomic(stampPath(site), { ...stamp, steps: { ...stamp.steps, [name]: record } });
 }
 
 /** Whether every file of the step is there with its recorded size (links are followed). */
@@ -52,13 +53,6 @@ export function measureFiles(site: Site, paths: readonly string[]): Record<strin
 
 export function fileBytes(path: string): number | undefined {
   return statSync(path, { throwIfNoEntry: false })?.size;
-}
-
-export function writeAtomically(path: string, content: string): void {
-  mkdirSync(dirname(path), { recursive: true });
-  const temporary = `${path}.tmp-${process.pid}`;
-  writeFileSync(temporary, content);
-  renameSync(temporary, path);
 }
 
 /** A short hash of texts and files' contents, in order. */

@@ -1,12 +1,13 @@
 /** The one fixed tensorflow-cpu wheel: fetched by pip, checked by its hash, unpacked in part and never imported. */
 import { createHash } from 'node:crypto';
-import { createReadStream, existsSync, mkdirSync, readdirSync, rmSync, statSync, statfsSync } from 'node:fs';
+import { createReadStream, existsSync, mkdirSync, readdirSync, renameSync, rmSync, statSync, statfsSync } from 'node:fs';
 import { dirname, join, posix } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { z } from 'zod';
 import { EnvironmentError, InputError } from '../../errors.js';
 import type { OnProgress } from '../../progress.js';
 import { WHEEL_FITS } from './platform.js';
+import { scratchPath } from './scratch.js';
 import { errorLine, findPython, runTool } from './tools.js';
 import type { Environment } from './tools.js';
 
@@ -58,24 +59,30 @@ export interface WheelContext {
 }
 
 /**
- * The wheel in `folder`, downloaded unless a whole one is there already.
+ * The wheel in `folder`, downloaded unless it is there already.
  * @throws EnvironmentError without Python, pip or a network, or when the file is not the expected one.
  */
 export async function fetchWheel(folder: string, context: WheelContext): Promise<string> {
-  const kept = findWheel(folder);
-  if (kept !== undefined && (await sha256(kept)) === context.wheel.sha256) return kept;
+  const kept = join(folder, 'tensorflow.whl');
+  if (existsSync(kept) && (await sha256(kept)) === context.wheel.sha256) return kept;
   if (context.offline) throw notFound('and --offline forbids the download');
   const python = findPython(context.environment);
   if (python === undefined) throw notFound('and there is no Python whose pip could download it');
   if (!WHEEL_FITS) throw notFound('and the wheel is for Linux on x86-64 only');
-  requireDisk(dirname(folder), DOWNLOAD_BYTES);
-  rmSync(folder, { recursive: true, force: true });
-  mkdirSync(folder, { recursive: true });
-  await download(python, folder, context);
-  const wheel = findWheel(folder);
-  if (wheel === undefined) throw notFound('and pip brought no wheel');
-  await checkHash(wheel, context.wheel.sha256);
-  return wheel;
+  const scratch = scratchPath(folder);
+  mkdirSync(scratch);
+  requireDisk(scratch, DOWNLOAD_BYTES);
+  try {
+    await download(python, scratch, context);
+    const name = readdirSync(scratch).find((entry) => entry.endsWith('.whl'));
+    if (name === undefined) throw notFound('and pip brought no wheel');
+    await checkHash(join(scratch, name), context.wheel.sha256);
+    mkdirSync(folder, { recursive: true });
+    renameSync(join(scratch, name), kept);
+  } finally {
+    rmSync(scratch, { recursive: true, force: true });
+  }
+  return kept;
 }
 
 function requireDisk(folder: string, bytes: number): void {
@@ -97,11 +104,6 @@ function notFound(why: string): EnvironmentError {
     expected: 'a folder named by DUO_LIBTENSORFLOW, a Python with tensorflow, or a pip that can download the tensorflow-cpu wheel',
     hint: 'install python3 with pip, or set DUO_LIBTENSORFLOW; without it everything runs on wasm, slower (--device wasm)',
   });
-}
-
-function findWheel(folder: string): string | undefined {
-  const name = existsSync(folder) ? readdirSync(folder).find((entry) => entry.endsWith('.whl')) : undefined;
-  return name === undefined ? undefined : join(folder, name);
 }
 
 async function download(python: string, folder: string, context: WheelContext): Promise<void> {
@@ -140,10 +142,9 @@ async function sha256(path: string): Promise<string> {
 async function checkHash(wheel: string, expected: string): Promise<void> {
   const given = await sha256(wheel);
   if (given === expected) return;
-  dropDownload(wheel);
   throw new EnvironmentError({
     code: 'wheel_hash',
-    what: 'the downloaded tensorflow-cpu wheel is not the expected file; it was deleted',
+    what: 'the downloaded tensorflow-cpu wheel is not the expected file',
     given: `SHA-256 ${given}`,
     expected: `SHA-256 ${expected}`,
     hint: 'try again, or check which index pip is configured to use',

@@ -1,4 +1,5 @@
 import { existsSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { hostname } from 'node:os';
 import { join } from 'node:path';
 import type { Warn, Warning } from '../../../src/errors.js';
 import { setUpTensorflow } from '../../../src/device/setup/setup.js';
@@ -147,11 +148,11 @@ describe('setting TensorFlow up', () => {
     const world = makeWorld();
     const { packageDir } = world.site;
     const path = makeZip(WHEEL_ENTRIES);
-    write(join(packageDir, 'duo-download/kept.whl'), '');
-    writeFileSync(join(packageDir, 'duo-download/kept.whl'), readFileSync(path));
-    write(join(packageDir, 'deps.tmp/lib/libtensorflow_cc.so.2'), 'the li');
+    write(join(packageDir, 'duo-download/tensorflow.whl'), '');
+    writeFileSync(join(packageDir, 'duo-download/tensorflow.whl'), readFileSync(path));
+    write(join(packageDir, 'deps.tmp-killed/lib/libtensorflow_cc.so.2'), 'the li');
     // No living process has this number: the highest is 2^22.
-    write(join(packageDir, 'duo-setup.lock'), String(2 ** 30));
+    write(join(packageDir, 'duo-setup.lock'), `${2 ** 30} ${hostname()}`);
     const kept = { ...world, wheel: describeWheel(path) };
     await setUp(kept);
     expect(world.calls()).not.toContain('pip');
@@ -161,7 +162,7 @@ describe('setting TensorFlow up', () => {
 
   test('refuses to run beside another set-up', async () => {
     const world = makeWorld();
-    write(join(world.site.packageDir, 'duo-setup.lock'), String(process.ppid));
+    write(join(world.site.packageDir, 'duo-setup.lock'), `${process.ppid} ${hostname()}`);
     await expect(setUp(world)).rejects.toMatchObject({ code: 'setup_busy' });
   });
 
