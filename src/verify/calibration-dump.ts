@@ -41,8 +41,9 @@ function optionsFor({ dump }: VerifyContext, fullBranch: TwoWayOptions['fullBran
 async function compareOne(context: VerifyContext): Promise<void> {
   const { model, dump } = context;
   const ids = dump.ids('one.ids', model.config.vocab);
-  const labelled = labelledOf(context, 'one.label', dump.ints('one.label').values);
-  const gates = unflatten(dump.floats('one.gates').values, model.config.kvHeads);
+  const labelled = labelledOf(context, 'one.label', dump.labels('one.label', ids.length));
+  const { layers, kvHeads } = model.config;
+  const gates = unflatten(dump.gates('one.gates', layers, kvHeads), kvHeads);
   const weight = dump.number('reg_weight', REGULARIZATION);
   for (const { name, fullBranch } of BRANCHES) {
     if (dump.matches(new RegExp(`^one\\.${name}\\.`)).length === 0) continue;
@@ -62,11 +63,11 @@ async function compareOne(context: VerifyContext): Promise<void> {
 function compareHidden(context: VerifyContext, name: string, ids: Int32Array, gates: Gates, options: TwoWayOptions): void {
   const { model, dump } = context;
   for (const { name: tensor, match } of dump.matches(new RegExp(`^one\\.${name}\\.hidden_last(\\d+)$`))) {
-    const count = Number(match[1]);
+    const count = Math.min(Number(match[1]), ids.length);
     const { teacher, student } = twoWayForward(model, ids, positionsFrom(ids.length - count, count), gates, options);
     compare(context, tensor, take(model, student), context.rule);
     const full = take(model, teacher);
-    if (options.fullBranch === 'own') compare(context, `one.hidden_full_last${count}`, full, context.rule);
+    if (options.fullBranch === 'own') compare(context, `one.hidden_full_last${match[1]}`, full, context.rule);
   }
 }
 

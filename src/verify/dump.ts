@@ -67,6 +67,7 @@ export class Dump {
   /** Token ids of any shape, one after the other. @throws InputError when one is outside the vocabulary. */
   ids(name: string, vocab: number): Int32Array {
     const { values } = this.ints(name);
+    if (values.length === 0) throw this.#wrong(name, 'at least one token id');
     const outside = values.find((id) => id < 0 || id >= vocab);
     if (outside !== undefined) throw this.#wrong(name, `token ids of the model's vocabulary of ${vocab}, got ${outside}`);
     return values;
@@ -79,6 +80,20 @@ export class Dump {
     return Array.from({ length: layers }, (_, layer) =>
       Array.from({ length: kvHeads }, (__, head) => values[layer * kvHeads + head] === 1),
     );
+  }
+
+  /** Gates of the model's shape, layer-major. */
+  gates(name: string, layers: number, kvHeads: number): Float32Array {
+    const { values } = this.floats(name);
+    if (values.length !== layers * kvHeads) throw this.#wrong(name, `shape [${layers}, ${kvHeads}]`);
+    return values;
+  }
+
+  /** One flag per token, as many as the ids. */
+  labels(name: string, tokens: number): Int32Array {
+    const { values } = this.ints(name);
+    if (values.length !== tokens) throw this.#wrong(name, `${tokens} labels, one per token id`);
+    return values;
   }
 
   /** A number from the file's metadata, or `otherwise`. @throws InputError when it has neither. */

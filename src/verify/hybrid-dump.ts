@@ -56,7 +56,7 @@ export const hybridDump: DumpKind = {
     };
     await compareLogits(context, setup, 'exact.logits', { mode: 'streaming' }, setup.ids.length);
     await compareLogits(context, setup, 'chunked.prefill_logits', chunked, PROMPT_TOKENS);
-    for (const { name, match } of dump.matches(/^chunked(\d+)\.prefill_logits_last(\d+)$/))
+    for (const { name, match } of dump.matches(/^chunked([1-9]\d*)\.prefill_logits_last([1-9]\d*)$/))
       await compareLogits(context, setup, name, { mode: 'chunked', chunkTokens: Number(match[1]) }, PROMPT_TOKENS, Number(match[2]));
     for (const row of GREEDY_ROWS) await compareGreedy(context, setup, row);
   },
@@ -88,7 +88,8 @@ async function compareLogits(
   if (!dump.has(name)) return;
   const cache = new HybridCache(model.device, model.config, { ...setup, contextTokens: tokens });
   try {
-    const positions = [...positionsFrom(tokens - last, last)];
+    const first = Math.max(0, tokens - last);
+    const positions = [...positionsFrom(first, tokens - first)];
     const logits = await prefill(model, cache, setup.ids.subarray(0, tokens), { prefill: mode, positions, onChunk: context.check });
     context.add(compareFloats(dump.floats(name), take(model, logits), context.rule));
   } finally {

@@ -10,6 +10,7 @@ import { float32Tensor } from '../helpers/checkpoints.js';
 import { anyDevice, describeEachDevice } from '../helpers/each-device.js';
 import { copyDump, firstRows, movedBy, nothing, whole } from '../helpers/golden.js';
 import { describeShared, DUO_MINI, GOLDEN, SHARED } from '../helpers/paths.js';
+import { refusal } from '../helpers/refusal.js';
 import { temporaryFolder } from '../helpers/temporary.js';
 
 const TOLERANCE = 1e-4;
@@ -125,6 +126,15 @@ describe('verify', () => {
   test('refuses a dump of another model', async () => {
     await expect(verifyOn(anyDevice(), folder, join(GOLDEN, 'llama-gqa', 'golden.safetensors'))).rejects.toThrow(InputError);
     await expect(verifyOn(anyDevice(), DUO_MINI, source)).rejects.toThrow(/it is of another model/);
+  });
+
+  test.each([
+    ['an id outside the vocabulary', Int32Array.of(5, 131)],
+    ['no ids at all', new Int32Array(0)],
+  ])('refuses %s', (_title, ids) => {
+    const path = join(scratch, `ids${written++}.safetensors`);
+    copyDump(source, path, () => nothing, { input_ids: { dtype: 'I32', shape: [ids.length], bytes: new Uint8Array(ids.buffer) } });
+    expect(refusal(() => Dump.open(path).ids('input_ids', 131))).toBe('golden_tensor');
   });
 
   test('refuses a file in which nothing is known', () => {
