@@ -4,7 +4,7 @@
  * (npm skips pre- and post-scripts under `ignore-scripts=true`).
  */
 import { spawnSync } from 'node:child_process';
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync, readdirSync, rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -27,6 +27,16 @@ function readLock(path) {
   } catch {
     return {};
   }
+}
+
+/** Compiled files whose source is gone, relative to `root`: the compiler leaves them, and jest would still run them. */
+export function staleFiles(root) {
+  const dist = join(root, 'dist');
+  if (!existsSync(dist)) return [];
+  const sourceExists = (path) => ['.ts', '.tsx'].some((suffix) => existsSync(join(root, path.replace(/(\.d\.ts|\.js)$/, suffix))));
+  return readdirSync(dist, { recursive: true })
+    .filter((path) => /(\.d\.ts|\.js)$/.test(path) && !sourceExists(path))
+    .map((path) => join('dist', path));
 }
 
 function run(title, command, args) {
@@ -53,6 +63,7 @@ export function bootstrap() {
     console.error(`installing dependencies (${missing.length} missing or changed, the first is ${missing[0]})`);
     run('npm ci', ...npm('ci'));
   }
+  for (const path of staleFiles(ROOT)) rmSync(join(ROOT, path));
   run('tsc', process.execPath, [join(ROOT, 'node_modules', 'typescript', 'bin', 'tsc')]);
 }
 

@@ -42,10 +42,11 @@ export async function openDevice(options: OpenDeviceOptions): Promise<Device> {
 }
 
 function openTensorflow(settings: DeviceSettings): Device {
-  const unsupported = unsupportedPlatform();
-  if (unsupported !== undefined) throw missing(unsupported, 'use --device wasm');
   const status = readyStatus(settings.environment ?? process.env);
-  if (status === undefined) throw missing('TensorFlow is not set up', SETUP_COMMAND);
+  if (status === undefined) {
+    const unsupported = unsupportedPlatform();
+    throw unsupported === undefined ? missing('TensorFlow is not set up', SETUP_COMMAND) : missing(unsupported, 'use --device wasm');
+  }
   return openTensorflowAt({ packageDir: status.site.packageDir, operations: operationsPath(status) }, settings);
 }
 

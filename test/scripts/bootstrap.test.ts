@@ -4,8 +4,9 @@ import { dirname, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { PACKAGE_ROOT } from '../../src/version.js';
 
-const { missingPackages } = (await import(pathToFileURL(join(PACKAGE_ROOT, 'scripts', 'bootstrap.mjs')).href)) as {
+const { missingPackages, staleFiles } = (await import(pathToFileURL(join(PACKAGE_ROOT, 'scripts', 'bootstrap.mjs')).href)) as {
   missingPackages: (root: string) => string[];
+  staleFiles: (root: string) => string[];
 };
 
 let root = '';
@@ -53,5 +54,12 @@ describe('the bootstrap script', () => {
 
   test('finds nothing to install in this checkout', () => {
     expect(missingPackages(PACKAGE_ROOT)).toEqual([]);
+  });
+
+  test('removes what was compiled from sources that are gone', () => {
+    for (const path of ['src/kept.ts', 'src/view.tsx']) write(path, '');
+    for (const path of ['kept.js', 'kept.d.ts', 'view.js', 'gone.js', 'gone.d.ts']) write(`dist/src/${path}`, '');
+    write('dist/.tsbuildinfo', '');
+    expect(staleFiles(root).sort()).toEqual(['dist/src/gone.d.ts', 'dist/src/gone.js']);
   });
 });
