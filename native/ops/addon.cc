@@ -63,7 +63,7 @@ const char* missing_instructions() {
 }
 
 void register_once() {
-  static const bool registered = (register_attention_ops(), register_pointwise_ops(), register_row_ops(), true);  // also with worker threads
+  static const bool registered = (register_attention_ops(), register_matmul_ops(), register_pointwise_ops(), register_row_ops(), true);  // also with worker threads
   (void)registered;
 }
 

@@ -153,6 +153,7 @@ void register_op(const OpDefinition& op) {
 }
 
 void register_attention_ops();
+void register_matmul_ops();
 void register_pointwise_ops();
 void register_row_ops();
 

@@ -18,13 +18,7 @@ interface Case {
   readonly window?: Window;
 }
 
-interface Results {
-  readonly out: Float32Array;
-  readonly lse: Float32Array;
-  readonly dq: Float32Array;
-  readonly dk: Float32Array;
-  readonly dv: Float32Array;
-}
+type Results = Record<'out' | 'lse' | 'dq' | 'dk' | 'dv', Float32Array>;
 
 const [fused, plain] = [await open('fused'), await open('plain')];
 const describeFused = fused instanceof FusedDevice ? describe : describe.skip;
@@ -87,14 +81,14 @@ function attend(device: Device, { seed, tokens, kvHeads, group, headDim, queries
       ? device.streamingAttentionBackward(dOut, inputs, forward, window)
       : device.causalAttentionBackward(dOut, inputs, forward);
     const all: Readonly<Record<string, Tensor>> = { ...forward, ...gradients };
-    return Object.fromEntries(Object.entries(all).map(([name, tensor]) => [name, device.download(tensor)])) as unknown as Results;
+    return Object.fromEntries(Object.entries(all).map(([name, tensor]) => [name, device.download(tensor)])) as Results;
   });
 }
 
 /** A digest of every bit of the results. */
-function bits(results: Results | undefined): string {
+function bits(results: Readonly<Record<string, Float32Array>> = {}): string {
   const hash = createHash('sha256');
-  for (const values of Object.values(results ?? {}) as Float32Array[]) hash.update(values);
+  for (const values of Object.values(results)) hash.update(values);
   return hash.digest('hex');
 }
 
@@ -123,6 +117,35 @@ describeFused('fused operations', () => {
     kernels.setThreads(2);
     for (const run of runs) expect(bits(run)).toBe(bits(runs[0]));
   });
+
+  test.each([
+    [1, 64, 5],
+    [3, 20, 7],
+    [8, 600, 66],
+    [9, 515, 33],
+    [50, 1030, 16],
+    [131, 520, 70],
+  ])(
+    'a product of %i rows, %i deep, %i wide agrees with the plain one, forward and backward, for any number of threads',
+    (rows, depth, out) => {
+      const values = seededValues(rows, { x: [rows, depth], dy: [rows, out], weight: [out, depth] });
+      const run = (device: Device): { y: Float32Array; dx: Float32Array } =>
+        device.scope(() => {
+          const { x, dy, weight } = uploadAll(device, values);
+          return { y: device.download(device.matmul(x, weight)), dx: device.download(device.matmulBackward(dy, weight)) };
+        });
+      const { fused: kernels } = fusedDevice();
+      const [one, three] = [1, 3].map((threads) => {
+        kernels.setThreads(threads);
+        return run(fusedDevice());
+      });
+      kernels.setThreads(2);
+      const expected = run(plainDevice());
+      expect(one?.y).toBeAllclose(expected.y, { dtype: 'f32', length: depth });
+      expect(one?.dx).toBeAllclose(expected.dx, { dtype: 'f32', length: out });
+      expect(bits(three)).toBe(bits(one));
+    },
+  );
 
   test('a KV head without gradient is left out, with the same bits for the others', () => {
     const drawn = { seed: 1, tokens: 150, kvHeads: 3, group: 2, headDim: 64 };
@@ -200,6 +223,8 @@ const EXPECTED_CALLS: Readonly<Record<string, number>> = {
   DuoAttentionBackward: 2,
   DuoHybridAttention: 1,
   DuoWriteRows: 1,
+  DuoMatmul: 1,
+  DuoMatmulBackward: 1,
   DuoRmsNorm: 1,
   DuoRmsNormBackward: 1,
   DuoRotate: 2,
@@ -218,6 +243,8 @@ function callEverything(device: Device): void {
     device.streamingAttentionBackward(x, inputs, device.streamingAttention(inputs, window), window);
     device.hybridAttention(x, [{ kvHeads: [0, 1], k: x, v: x, keyCount: 4 }], 0);
     device.writeRows(device.zeros([8, 2, 8]), x, 2);
+    const matrix = device.zeros([4, 8]);
+    device.matmulBackward(device.matmul(matrix, matrix), matrix);
     const weight = device.zeros([8]);
     device.rmsNorm(x, weight, 1e-5);
     device.rmsNormBackward(x, x, weight, 1e-5);

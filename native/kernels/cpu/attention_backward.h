@@ -81,13 +81,13 @@ class AttentionBackward {
   void run_heads(Pool& pool, int64_t firstHead, int64_t heads, float* memory, float* scratch) {
     const int64_t panels = positions_.panels(), pieces = ceil_div(panels, kBackwardPanels);
     const auto each_piece = [&](auto body) {
-      pool.run(heads * pieces, [&](int64_t item, int) {
+      pool.run(heads * pieces, heads * head_floats(), [&](int64_t item, int) {
         const int64_t first = item % pieces * kBackwardPanels;
         body(item / pieces, first, std::min(panels, first + kBackwardPanels));
       });
     };
     each_piece([&](int64_t head, int64_t first, int64_t end) { pack(firstHead + head, packed_at(memory, head), first, end); });
-    pool.run(heads * parts_, [&](int64_t item, int worker) {
+    pool.run(heads * parts_, heads * a_.queries * a_.group * sum_floats(), [&](int64_t item, int worker) {
       const int64_t head = item / parts_, part = item % parts_, tokens = block_queries(a_);
       float* dk = sums_at(memory, head, part);
       std::memset(dk, 0, sizeof(float) * 2 * sum_floats());

@@ -16,7 +16,7 @@ class AttentionDecode {
 
   void run(Pool& pool) {
     Buffer parts(a_.kvHeads * chunks_ * rows_ * stride_), scores(pool.threads() * kDecodeKeys);
-    pool.run(a_.kvHeads * chunks_, [&](int64_t item, int worker) {
+    pool.run(a_.kvHeads * chunks_, 2 * rows_ * a_.kvHeads * a_.keys * a_.headDim, [&](int64_t item, int worker) {
       const int64_t kv = item / chunks_, first = item % chunks_ * kDecodeKeys;
       for (int64_t r = 0; r < rows_; r++)
         row(kv, r, first, std::min(kDecodeKeys, a_.keys - first), scores.data() + worker * kDecodeKeys, parts.data() + (item * rows_ + r) * stride_);

@@ -49,14 +49,14 @@ class AttentionForward {
 
   void run_heads(Pool& pool, int64_t firstHead, int64_t heads, float* packed, float* scratch) {
     const int64_t panels = positions_.panels(), perItem = 16, parts = ceil_div(panels, perItem);
-    pool.run(heads * parts, [&](int64_t item, int) {
+    pool.run(heads * parts, heads * (keyFloats_ + valueFloats_), [&](int64_t item, int) {
       const int64_t head = item / parts, first = item % parts * perItem;
       float* at = packed + head * (keyFloats_ + valueFloats_);
       pack(firstHead + head, at, at + keyFloats_, first, std::min(panels, first + perItem));
     });
     // The last queries see the most keys: handing those out first evens out the end.
     const int64_t tokens = block_queries(a_), blocks = ceil_div(a_.queries, tokens);
-    pool.run(heads * blocks, [&](int64_t item, int worker) {
+    pool.run(heads * blocks, heads * rows_ * blocks * keyFloats_, [&](int64_t item, int worker) {
       const int64_t head = item % heads, first = (blocks - 1 - item / heads) * tokens;
       const float* at = packed + head * (keyFloats_ + valueFloats_);
       block(firstHead + head, first, std::min(tokens, a_.queries - first), at, at + keyFloats_, carve(scratch + worker * scratch_floats()));

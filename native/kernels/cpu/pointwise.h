@@ -17,7 +17,7 @@ constexpr int64_t kItemFloats = 1 << 14;  // an item is as many rows as hold abo
 template <class Body>
 void for_row_ranges(Pool& pool, int64_t rows, int64_t width, const Body& body) {
   const int64_t step = std::max<int64_t>(1, kItemFloats / std::max<int64_t>(1, width));
-  pool.run((rows + step - 1) / step, [&](int64_t item, int) { body(item * step, std::min(rows, (item + 1) * step)); });
+  pool.run((rows + step - 1) / step, 8 * rows * width, [&](int64_t item, int) { body(item * step, std::min(rows, (item + 1) * step)); });
 }
 
 /// f(i) for i = 0..n-1 in whole vectors, then g(i) for each number that is left.

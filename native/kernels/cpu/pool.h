@@ -41,63 +41,85 @@ class Pool {
     std::lock_guard<std::mutex> one(entry_);
     stop();
     threads_ = threads < 1 ? 1 : threads;
-    for (int worker = 1; worker < threads_; worker++) workers_.emplace_back([this, worker, start = round_] { serve(worker, start); });
+    for (int worker = 1; worker < threads_; worker++) workers_.emplace_back([this, worker, start = round_.load()] { serve(worker, start); });
   }
 
   /// body(item, worker) for items 0..count-1 in any order, worker in 0..threads()-1; returns when all are done. Bodies must not throw.
+  /// `work`: about how many multiplications all of it takes; a little is done faster than another thread wakes up.
   template <class Body>
-  void run(int64_t count, const Body& body) {
+  void run(int64_t count, int64_t work, const Body& body) {
     std::lock_guard<std::mutex> one(entry_);
-    if (threads_ == 1 || count <= 1) {
+    if (threads_ == 1 || count <= 1 || work < kWorthSharing) {
       for (int64_t item = 0; item < count; item++) body(item, 0);
       return;
     }
     publish(count, [](const void* b, int64_t item, int worker) { (*static_cast<const Body*>(b))(item, worker); }, &body);
-    work(0);
+    take_items(0);
     wait();
   }
 
  private:
+  static constexpr int kLooks = 1000;
+  static constexpr int64_t kWorthSharing = 1 << 19;
+
   using Call = void (*)(const void* body, int64_t item, int worker);
 
   void publish(int64_t count, Call call, const void* body) {
+    count_ = count, call_ = call, body_ = body;
+    next_.store(0, std::memory_order_relaxed);
+    busy_.store(threads_ - 1, std::memory_order_relaxed);
     {
       std::lock_guard<std::mutex> lock(mutex_);
-      count_ = count, call_ = call, body_ = body;
-      next_.store(0, std::memory_order_relaxed);
-      busy_.store(threads_ - 1, std::memory_order_relaxed);
-      round_++;
+      round_.fetch_add(1, std::memory_order_release);
     }
     wake_.notify_all();
   }
 
-  void work(int worker) {
+  void take_items(int worker) {
     for (int64_t item; (item = next_.fetch_add(1, std::memory_order_relaxed)) < count_;) call_(body_, item, worker);
   }
 
   void wait() {
+    const auto done = [this] { return busy_.load(std::memory_order_acquire) == 0; };
+    if (spin(done)) return;
     std::unique_lock<std::mutex> lock(mutex_);
-    done_.wait(lock, [this] { return busy_.load(std::memory_order_acquire) == 0; });
+    done_.wait(lock, done);
   }
 
   void serve(int worker, uint64_t seen) {
+    const auto called = [&] { return round_.load(std::memory_order_acquire) != seen; };
     for (;;) {
-      {
+      if (!spin(called)) {
         std::unique_lock<std::mutex> lock(mutex_);
-        wake_.wait(lock, [&] { return stopping_ || round_ != seen; });
-        if (stopping_) return;
-        seen = round_;
+        wake_.wait(lock, called);
       }
-      work(worker);
-      std::lock_guard<std::mutex> lock(mutex_);
-      if (busy_.fetch_sub(1, std::memory_order_acq_rel) == 1) done_.notify_one();
+      seen = round_.load(std::memory_order_acquire);
+      if (stopping_) return;
+      take_items(worker);
+      if (busy_.fetch_sub(1, std::memory_order_acq_rel) == 1) {
+        std::lock_guard<std::mutex> lock(mutex_);  // so that wait() cannot miss it between its look and its sleep
+        done_.notify_one();
+      }
     }
   }
 
+  /// Looks for some microseconds, which spares a wake-up between the operations of one layer; false when it did not come true.
+  template <class Condition>
+  static bool spin(const Condition& condition) {
+    for (int look = 0; look < kLooks; look++) {
+      if (condition()) return true;
+#if defined(__x86_64__)
+      __builtin_ia32_pause();
+#endif
+    }
+    return condition();
+  }
+
   void stop() {
+    stopping_ = true;
     {
       std::lock_guard<std::mutex> lock(mutex_);
-      stopping_ = true;
+      round_.fetch_add(1, std::memory_order_release);
     }
     wake_.notify_all();
     for (std::thread& worker : workers_) worker.join();
@@ -109,8 +131,8 @@ class Pool {
   std::condition_variable wake_, done_;
   std::vector<std::thread> workers_;
   int threads_ = 1;
-  bool stopping_ = false;
-  uint64_t round_ = 0;
+  bool stopping_ = false;  // read by a worker only after it has seen a new round
+  std::atomic<uint64_t> round_{0};
   int64_t count_ = 0;
   Call call_ = nullptr;
   const void* body_ = nullptr;

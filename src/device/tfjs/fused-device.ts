@@ -25,10 +25,18 @@ export class FusedDevice extends TfjsDevice {
   override writeRows(buffer: Tensor, rows: Tensor, start: number): Tensor {
     const handle = handleOf(buffer);
     // An upload shares its memory with JavaScript, a reshape with another tensor: those are copied, not changed.
-    if (!this.#buffers.has(handle) || handle.storage.handles > 1) return super.writeRows(buffer, rows, start);
+    if (!this.#buffers.has(handle) || handle.storage.handles > 1) return this.#copyWithRows(buffer, rows, start);
     const result = this.#buffer(this.fused.writeRows(handle.raw, rawOf(rows), start));
     this.free(buffer);
     return result;
+  }
+
+  override matmul(x: Tensor, weight: Tensor): Tensor {
+    return this.own(this.fused.matmul(rawOf(x), rawOf(weight)));
+  }
+
+  override matmulBackward(dy: Tensor, weight: Tensor): Tensor {
+    return this.own(this.fused.matmulBackward(rawOf(dy), rawOf(weight)));
   }
 
   override rmsNorm(x: Tensor, weight: Tensor, eps: number): Tensor {
@@ -83,6 +91,13 @@ export class FusedDevice extends TfjsDevice {
     checkGroups(q.shape[1] ?? 0, groups);
     const raws = groups.map((group) => ({ ...group, k: rawOf(group.k), v: rawOf(group.v) }));
     return this.own(this.fused.hybridAttention(rawOf(q), raws, queryStart));
+  }
+
+  /** A copy has memory of its own, unless it is nothing but the rows. */
+  #copyWithRows(buffer: Tensor, rows: Tensor, start: number): Tensor {
+    const copy = super.writeRows(buffer, rows, start);
+    if (rows.shape[0] !== copy.shape[0]) this.#buffers.add(handleOf(copy));
+    return copy;
   }
 
   #buffer(raw: Raw): Handle {

@@ -119,6 +119,16 @@ export class FusedKernels {
     return made(this.#run('DuoWriteRows', 1, [buffer, rows, Int32Array.of(start)])[0]);
   }
 
+  /** x (rows, in) times the transpose of weight (out, in). */
+  matmul(x: Raw, weight: Raw): Raw {
+    return made(this.#run('DuoMatmul', 1, [x, weight])[0]);
+  }
+
+  /** dy (rows, out) times weight (out, in). */
+  matmulBackward(dy: Raw, weight: Raw): Raw {
+    return made(this.#run('DuoMatmulBackward', 1, [dy, weight])[0]);
+  }
+
   rmsNorm(x: Raw, weight: Raw, eps: number): Raw {
     return made(this.#run('DuoRmsNorm', 1, [x, weight, bitsOf(eps)])[0]);
   }
