@@ -3,7 +3,7 @@ import { HeatmapChart } from 'echarts/charts';
 import { GridComponent, TitleComponent, VisualMapComponent } from 'echarts/components';
 import * as echarts from 'echarts/core';
 import { SVGRenderer } from 'echarts/renderers';
-import { percent, thousands } from './format.js';
+import { percent, thousands, wrap } from './format.js';
 import type { HeatCell, HeatMap, HeatPanel } from './heat-map.js';
 import { inkOn, SCORE_COLORS, scoreColor } from './palette.js';
 
@@ -56,17 +56,6 @@ function layOut(map: HeatMap): Layout {
   const caption = map.caption.flatMap((line) => wrap(line, Math.floor((width - 32) / CAPTION_CHARACTER)));
   const height = HEADER_HEIGHT + rows * panelHeight + caption.length * LINE_HEIGHT + 18;
   return { panelWidth, panelHeight, columns, width, height, caption };
-}
-
-/** Lines of at most `most` characters, cut between words. */
-function wrap(line: string, most: number): string[] {
-  const lines = [''];
-  for (const word of line.split(' ')) {
-    const last = lines.at(-1) ?? '';
-    if (last !== '' && last.length + 1 + word.length > most) lines.push(word);
-    else lines[lines.length - 1] = last === '' ? word : `${last} ${word}`;
-  }
-  return lines;
 }
 
 function options(map: HeatMap, layout: Layout): Record<string, unknown> {

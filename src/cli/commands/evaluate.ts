@@ -164,7 +164,7 @@ async function present(
   const files = [`${directory.path}/results.jsonl`, ...report.files];
   return {
     json: { run: directory.path, resumed: directory.resumed, ...report, files, heatMaps },
-    text: `${cuts.map((cut) => `${cutLines(cut).join('; ')}\n`).join('')}\n${renderReport({ ...report, heatMaps }, io)}\n${directory.resumed ? 'resumed in' : 'written to'} ${directory.path}\n${files.map((file) => `  ${file}\n`).join('')}`,
+    text: `${cuts.map((cut) => `${cutLines(cut).join('\n  ')}\n`).join('')}\n${renderReport({ ...report, heatMaps }, io)}\n${directory.resumed ? 'resumed in' : 'written to'} ${directory.path}\n${files.map((file) => `  ${file}\n`).join('')}`,
     exitCode: failed ? 3 : 0,
   };
 }

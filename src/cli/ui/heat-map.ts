@@ -1,6 +1,6 @@
 /** The needle heat map in the terminal: every cell shows its number, so that colour only helps. */
 import { palette } from '../render.js';
-import { percent, thousands } from '../../report/format.js';
+import { percent, thousands, wrap } from '../../report/format.js';
 import { besideEachOther } from './blocks.js';
 import type { Block, TerminalView } from './blocks.js';
 import type { HeatCell, HeatMap, HeatPanel } from '../../report/heat-map.js';
@@ -14,7 +14,7 @@ const MISSING = '·';
 /** Panels side by side as far as the terminal is wide, then the legend and the caption. */
 export function renderHeatMap(map: HeatMap, view: TerminalView): string {
   const panels = map.panels.flatMap((panel) => renderPanel(map, panel, view));
-  return `${[palette(view.color).bold(map.title), '', ...besideEachOther(panels, view.columns), legend(map, view), ...map.caption].join('\n')}\n`;
+  return `${[palette(view.color).bold(map.title), '', ...besideEachOther(panels, view.columns), legend(map, view), ...map.caption.flatMap((line) => wrap(line, view.columns))].join('\n')}\n`;
 }
 
 /** One block, or several when the lengths do not fit the screen. */
