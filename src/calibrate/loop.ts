@@ -143,7 +143,8 @@ function check(state: LoopState, settings: CalibrationSettings, kvHeads: number,
   const row = { step: state.step, ...hooks.validate(clamped(unflatten(state.gates, kvHeads))) };
   hooks.onValidation?.(row);
   const validations = [...state.validations, row];
-  return { ...state, validations, stoppedEarly: settings.earlyStop > 0 && hasStalled(validations, settings.earlyStop) };
+  const stalled = settings.earlyStop > 0 && state.step < settings.steps && hasStalled(validations, settings.earlyStop);
+  return { ...state, validations, stoppedEarly: stalled };
 }
 
 /** No check among the last `patience` is 1 % better than the best before them. The loss is distillation + penalty. */
