@@ -1,4 +1,5 @@
 /** Rows summed up: per suite, variant and length; what a pattern keeps of the dense score; the gate; the heat map. */
+import { InternalError } from '../errors.js';
 import type { HeatMap } from '../report/heat-map.js';
 import { heatPanels } from '../report/heat-map.js';
 import type { EvaluationRow } from './row.js';
@@ -43,7 +44,7 @@ export function summarize(rows: Iterable<EvaluationRow>): readonly SummaryRow[] 
 
 function sumUp(rows: readonly EvaluationRow[]): Omit<SummaryRow, 'ofDense' | 'cacheShare'> {
   const [first] = rows;
-  if (first === undefined) throw new Error('internal: an empty group');
+  if (first === undefined) throw new InternalError('an empty group of rows');
   const { suite, title, kind, retrievalRatio, contextTokens, cacheBytes } = first;
   const masks = [...groupBy(rows, (row) => row.variant).values()];
   return {
