@@ -10,8 +10,7 @@ export type { Model } from './model/model.js';
 export type { ModelConfig } from './model/config.js';
 
 // Calibrate
-export { resolveSettings } from './calibrate/settings.js';
-export type { CalibrationSettings } from './calibrate/settings.js';
+export * from './calibrate/index.js';
 export { initialState, runLoop } from './calibrate/loop.js';
 export type { LoopHooks, LoopState, StepRow, ValidationRow } from './calibrate/loop.js';
 export type { CalibrationSample, SampleSource } from './calibrate/sample.js';
