@@ -15,12 +15,13 @@ const CHOICES: readonly Choice[] = [
   { title: 'wasm', device: 'wasm', kernels: 'plain' },
 ];
 
-const opened: { readonly title: string; readonly device: Device | Error }[] = [];
-for (const choice of CHOICES) opened.push({ title: choice.title, device: await open(choice) });
+const opened: (Choice & { readonly opened: Device | Error })[] = [];
+for (const choice of CHOICES) opened.push({ ...choice, opened: await open(choice) });
 
-/** Runs `body` once per device, under `title on NAME`; inside the tests, `device()` is the device. */
-export function describeDevices(title: string, body: (device: () => Device) => void): void {
-  for (const { title: name, device } of opened) {
+/** Runs `body` once per device, or once per plain device, under `title on NAME`; inside the tests, `device()` is the device. */
+export function describeDevices(title: string, body: (device: () => Device) => void, only?: 'plain'): void {
+  for (const { title: name, kernels, opened: device } of opened) {
+    if (only !== undefined && only !== kernels) continue;
     if (device instanceof Error) {
       describe.skip(`${title} on ${name}, which is absent: ${device.message}`, () => body(() => fail(device)));
     } else {

@@ -7,95 +7,79 @@
  */
 import type { Window } from '../device.js';
 import type { Backend } from './backend.js';
-import { addBias, keysByHead, keysByToken, queriesByHead, queriesByToken, type Heads } from './heads.js';
+import { keysByToken, queriesByHead, queriesByToken, type Heads } from './heads.js';
 import type { Kernels, Raw } from './kernels.js';
+import { headsOf, headsTogether, join, perHeads, perPiece, rowsOf, scaleOf, score, softmaxInstead, type Tensors } from './piecewise.js';
 import { length, planPieces, type Piece, type Range } from './pieces.js';
 import { RowSum } from './row-sum.js';
 
 /** Queries (queryTokens, heads, headDim) at ascending `positions`, keys and values (tokens, kvHeads, headDim). */
-export interface Inputs {
-  readonly q: Raw;
-  readonly k: Raw;
-  readonly v: Raw;
+export interface Inputs extends Tensors {
   readonly positions: Int32Array;
 }
 
-/** `lse` is the log of the sum of exponentials of each row of scores, (queryTokens, heads). */
-export interface Result {
-  readonly out: Raw;
-  readonly lse: Raw;
+/** What the backward needs beside the inputs: the result, and the gradient to it. */
+interface BackwardTensors extends Tensors {
+  readonly out: Raw; // (queryTokens, heads, headDim)
+  readonly dOut: Raw;
 }
 
-export interface Gradients {
-  readonly dq: Raw;
-  readonly dk: Raw;
-  readonly dv: Raw;
-}
+/** `lse` is the log of the sum of exponentials of each row of scores, (queryTokens, heads). */
+type Result = Record<'out' | 'lse', Raw>;
+type Gradients = Record<'dq' | 'dk' | 'dv', Raw>;
 
 export function attend(backend: Backend, inputs: Inputs, window?: Window): Result {
-  const { kernels } = backend;
-  const heads = headsOf(inputs);
-  const parts = plan(inputs, window).map((piece) => kernels.tidy(() => attendPiece(backend, inputs, heads, piece)));
-  const out = join(
-    kernels,
-    parts.map((part) => part.out),
-  );
-  const lse = join(
-    kernels,
-    parts.map((part) => part.lse),
-  );
-  return { out, lse };
+  const { q, k, v } = inputs;
+  const pieces = plan(backend, inputs, window);
+  return perHeads(backend, { q, k, v }, (own) => perPiece(backend.kernels, pieces, (piece) => attendPiece(backend, own, piece)));
 }
 
-export function attendBackward(backend: Backend, dOut: Raw, inputs: Inputs, forward: Result, window?: Window): Gradients {
-  const { kernels } = backend;
-  const heads = headsOf(inputs);
-  return kernels.tidy(() => {
-    const dk = new KeyGradient(kernels, heads);
-    const dv = new KeyGradient(kernels, heads);
-    const dq = plan(inputs, window).map((piece) => {
-      const part = kernels.tidy(() => backwardPiece(backend, dOut, inputs, forward, heads, piece));
-      dk.add(part.dk, piece.keys);
-      dv.add(part.dv, piece.keys);
-      return part.dq;
-    });
-    const tokens = inputs.k.shape[0] ?? 0;
-    return { dq: join(kernels, dq), dk: dk.total(tokens), dv: dv.total(tokens) };
-  });
+export function attendBackward(backend: Backend, dOut: Raw, inputs: Inputs, out: Raw, window?: Window): Gradients {
+  const { q, k, v } = inputs;
+  const pieces = plan(backend, inputs, window);
+  return perHeads(backend, { q, k, v, out, dOut }, (own) => backwardPieces(backend, own, pieces));
 }
 
-function attendPiece(backend: Backend, inputs: Inputs, heads: Heads, piece: Piece): { out: Raw; lse: Raw } {
+function attendPiece(backend: Backend, tensors: Tensors, piece: Piece): Result {
   const { kernels } = backend;
-  const { scores } = scoresOf(backend, inputs, heads, piece);
+  const heads = headsOf(tensors);
+  const { scores, v } = score(backend, tensors, piece);
   const p = kernels.softmax(scores);
-  const out = backend.batched(p, keysByHead(kernels, rowsOf(kernels, inputs.v, piece.keys), heads));
   // The largest probability of a row is exp(largest score - lse).
-  const lse = kernels.sub(kernels.maxLast(scores), kernels.log(kernels.maxLast(p)));
-  return { out: queriesByToken(kernels, out, heads), lse: perQuery(kernels, queriesByToken(kernels, lse, heads)) };
+  const lse = queriesByToken(kernels, kernels.sub(kernels.maxLast(scores), kernels.log(kernels.maxLast(p))), heads);
+  return { out: queriesByToken(kernels, backend.batched(p, v), heads), lse: kernels.reshape(lse, lse.shape.slice(0, 2)) };
 }
 
-function backwardPiece(backend: Backend, dOut: Raw, inputs: Inputs, forward: Result, heads: Heads, piece: Piece): Gradients {
+function backwardPieces(backend: Backend, tensors: BackwardTensors, pieces: readonly Piece[]): Gradients {
   const { kernels } = backend;
-  const forQueries = (x: Raw): Raw => queriesByHead(kernels, rowsOf(kernels, x, [piece.queries]), heads);
-  const { scores, q, k } = scoresOf(backend, inputs, heads, piece);
-  const v = keysByHead(kernels, rowsOf(kernels, inputs.v, piece.keys), heads);
-  const d = forQueries(dOut); // (kvHeads, group * queries, headDim)
-  const p = kernels.exp(kernels.sub(scores, forQueries(withWidth(kernels, forward.lse))));
-  const rowSums = kernels.sum(kernels.mul(d, forQueries(forward.out)), 2, true);
-  const dScores = kernels.mul(p, kernels.sub(backend.batched(d, v, { b: 'transposed' }), rowSums));
+  const heads = headsOf(tensors);
+  const dk = new KeyGradient(kernels, heads);
+  const dv = new KeyGradient(kernels, heads);
+  const dq = pieces.map((piece) => {
+    const part = kernels.tidy(() => backwardPiece(backend, tensors, piece));
+    dk.add(part.dk, piece.keys);
+    dv.add(part.dv, piece.keys);
+    return part.dq;
+  });
+  const tokens = tensors.k.shape[0] ?? 0;
+  return { dq: join(kernels, dq), dk: dk.total(tokens), dv: dv.total(tokens) };
+}
+
+/** Recomputes the probabilities by softmax: a piece has every key its queries see, so that `lse` is not needed. */
+function backwardPiece(backend: Backend, tensors: BackwardTensors, piece: Piece): Gradients {
+  const { kernels } = backend;
+  const heads = headsOf(tensors);
+  const ofPiece = (x: Raw): Raw => queriesByHead(kernels, rowsOf(kernels, x, [piece.queries]), heads);
+  const { scores, q, k, v } = score(backend, tensors, piece);
+  const p = softmaxInstead(kernels, scores);
+  const dOut = ofPiece(tensors.dOut); // (kvHeads, group * queries, headDim)
+  const rowSums = kernels.sum(kernels.mul(dOut, ofPiece(tensors.out)), 2, true);
+  const dScores = kernels.tidy(() => kernels.mul(p, kernels.sub(backend.batched(dOut, v, { b: 'transposed' }), rowSums)));
   return {
     dq: queriesByToken(kernels, kernels.scale(backend.batched(dScores, k), scaleOf(heads)), heads),
     dk: keysByToken(kernels, backend.batched(dScores, q, { a: 'transposed' }), heads),
-    dv: keysByToken(kernels, backend.batched(p, d, { a: 'transposed' }), heads),
+    dv: keysByToken(kernels, backend.batched(p, dOut, { a: 'transposed' }), heads),
   };
-}
-
-/** Scores (kvHeads, group * queries, keys) of a piece, with the scaled queries and the keys they are made of. */
-function scoresOf(backend: Backend, inputs: Inputs, heads: Heads, piece: Piece): { scores: Raw; q: Raw; k: Raw } {
-  const { kernels } = backend;
-  const q = kernels.scale(queriesByHead(kernels, rowsOf(kernels, inputs.q, [piece.queries]), heads), scaleOf(heads));
-  const k = keysByHead(kernels, rowsOf(kernels, inputs.k, piece.keys), heads);
-  return { scores: addBias(kernels, backend.batched(q, k, { b: 'transposed' }), piece.bias, heads), q, k };
 }
 
 /** The gradient of keys or values: sinks, which every piece reaches, apart from the range that moves with the queries. */
@@ -132,39 +116,8 @@ class KeyGradient {
   }
 }
 
-function plan(inputs: Inputs, window?: Window): Piece[] {
-  return planPieces(inputs.positions, inputs.k.shape[0] ?? 0, inputs.q.shape[1] ?? 0, window);
-}
-
-function headsOf({ q, k }: Inputs): Heads {
-  const [, heads = 0, headDim = 0] = q.shape;
-  const kvHeads = k.shape[1] ?? 0;
-  return { kvHeads, group: heads / kvHeads, headDim };
-}
-
-/** The rows in `ranges`, one after the other; x itself when that is all of it. */
-export function rowsOf(kernels: Kernels, x: Raw, ranges: readonly Range[]): Raw {
-  const parts = ranges.map((range) => (length(range) === x.shape[0] ? x : kernels.slice(x, 0, range.start, length(range))));
-  const [only] = parts;
-  return parts.length === 1 && only ? only : kernels.concat(parts, 0);
-}
-
-/** The parts below each other; frees them. */
-export function join(kernels: Kernels, parts: readonly Raw[]): Raw {
-  const joined = kernels.concat(parts, 0);
-  for (const part of parts) part.dispose();
-  return joined;
-}
-
-export function scaleOf({ headDim }: Heads): number {
-  return 1 / Math.sqrt(headDim);
-}
-
-/** (queries, heads, 1) as (queries, heads). */
-function perQuery(kernels: Kernels, x: Raw): Raw {
-  return kernels.reshape(x, x.shape.slice(0, 2));
-}
-
-function withWidth(kernels: Kernels, x: Raw): Raw {
-  return kernels.reshape(x, [...x.shape, 1]);
+function plan(backend: Backend, inputs: Inputs, window?: Window): Piece[] {
+  const { kvHeads, group } = headsOf(inputs);
+  const heads = headsTogether(backend, inputs) ? kvHeads * group : group;
+  return planPieces(inputs.positions, inputs.k.shape[0] ?? 0, heads, window);
 }

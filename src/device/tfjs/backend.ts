@@ -17,6 +17,8 @@ export interface Backend {
   /** a (n, m, k) by b (n, k, p): (n, m, p), batch by batch. */
   batched(a: Raw, b: Raw, stored?: Stored): Raw;
   readonly uploads: 'copied' | 'kept';
+  /** Whether a batch of products with `rows` result rows each is as fast as the products one by one. */
+  fastBatches(rows: number): boolean;
   /** Takes an upload over at once: until then TensorFlow.js may hold on to the JavaScript array. */
   settle(x: Raw): void;
   /** `buffer` with `rows` from row `start` on; may use the buffer's own memory, so that is lost. */
@@ -39,6 +41,10 @@ class Tensorflow implements Backend {
 
   batched(a: Raw, b: Raw, stored: Stored = {}): Raw {
     return this.kernels.product(a, b, stored.a === 'transposed', stored.b === 'transposed');
+  }
+
+  fastBatches(): boolean {
+    return true;
   }
 
   /** On the CPU, TensorFlow goes on with the array's own memory where it is aligned. A reshape copies nothing. */
@@ -81,11 +87,15 @@ class Wasm implements Backend {
     const { kernels } = this;
     const [batches = 0, rows = 0, columns = 0] = a.shape;
     const resultRows = stored.a === 'transposed' ? columns : rows;
-    if (resultRows < Wasm.#PACKED_ROWS) return kernels.product(a, b, stored.a === 'transposed', stored.b === 'transposed');
+    if (this.fastBatches(resultRows)) return kernels.product(a, b, stored.a === 'transposed', stored.b === 'transposed');
     const products = Array.from({ length: batches }, (_, batch) => this.#one(a, b, batch, stored));
     const joined = kernels.concat(products, 0);
     for (const product of products) product.dispose();
     return joined;
+  }
+
+  fastBatches(rows: number): boolean {
+    return rows < Wasm.#PACKED_ROWS;
   }
 
   /** The heap gets its copy when the tensor is made. */
@@ -109,7 +119,8 @@ class Wasm implements Backend {
   }
 
   #matrix(x: Raw, batch: number, stored: 'transposed' | undefined): Raw {
-    const part = this.kernels.reshape(this.kernels.slice(x, 0, batch, 1), x.shape.slice(1));
+    const alone = x.shape[0] === 1 ? x : this.kernels.slice(x, 0, batch, 1);
+    const part = this.kernels.reshape(alone, x.shape.slice(1));
     return stored === 'transposed' ? this.kernels.transpose(part, [1, 0]) : part;
   }
 }

@@ -171,7 +171,7 @@ export class TfjsDevice implements Device {
   }
 
   causalAttentionBackward(dOut: Tensor, inputs: AttentionInputs, forward: Attention): AttentionGradients {
-    return this.ownAll(attendBackward(this.#backend, rawOf(dOut), rawInputs(inputs), rawAttention(forward)));
+    return this.ownAll(attendBackward(this.#backend, rawOf(dOut), rawInputs(inputs), rawOf(forward.out)));
   }
 
   streamingAttention(inputs: AttentionInputs, window: Window): Attention {
@@ -179,7 +179,7 @@ export class TfjsDevice implements Device {
   }
 
   streamingAttentionBackward(dOut: Tensor, inputs: AttentionInputs, forward: Attention, window: Window): AttentionGradients {
-    return this.ownAll(attendBackward(this.#backend, rawOf(dOut), rawInputs(inputs), rawAttention(forward), window));
+    return this.ownAll(attendBackward(this.#backend, rawOf(dOut), rawInputs(inputs), rawOf(forward.out), window));
   }
 
   hybridAttention(q: Tensor, groups: readonly KeyValues[], queryStart: number): Tensor {
@@ -246,10 +246,6 @@ function rawInputs({ q, k, v, queryPositions }: AttentionInputs): Inputs {
     throw new InternalError(`${queryPositions.length} positions were given for ${queryTokens} queries`);
   }
   return { q: rawOf(q), k: rawOf(k), v: rawOf(v), positions: queryPositions ?? consecutive(0, queryTokens) };
-}
-
-function rawAttention({ out, lse }: Attention): { out: Raw; lse: Raw } {
-  return { out: rawOf(out), lse: rawOf(lse) };
 }
 
 function checkDtype(tensor: Tensor, dtype: Tensor['dtype']): Raw {

@@ -40,8 +40,7 @@ export function queriesByToken(k: Kernels, x: Raw, { kvHeads, group }: Heads): R
 }
 
 /** scores (kvHeads, group * rows, keys) plus `bias` (rows, keys), the same for every head. */
-export function addBias(k: Kernels, scores: Raw, bias: Float32Array | undefined, { kvHeads, group }: Heads): Raw {
-  if (!bias) return scores;
+export function addBias(k: Kernels, scores: Raw, bias: Float32Array, { kvHeads, group }: Heads): Raw {
   const [, together = 0, keys = 0] = scores.shape;
   const rows = together / group;
   const hidden = k.make(bias, [1, rows, keys]);

@@ -4,11 +4,11 @@
  */
 import { InternalError } from '../../errors.js';
 import { windowSees, type Window } from '../device.js';
-import { join, rowsOf, scaleOf } from './attention.js';
 import type { Backend } from './backend.js';
-import { addBias, keysByHead, queriesByHead, queriesByToken, type Heads } from './heads.js';
+import { queriesByToken } from './heads.js';
 import type { Raw } from './kernels.js';
-import { consecutive, HIDDEN, length, rangesBias, type Range } from './pieces.js';
+import { consecutive, HIDDEN, length, MAX_SCORES, rangesBias, type Piece, type Range } from './pieces.js';
+import { headsOf, headsTogether, perHeads, perPiece, score, softmaxInstead, type Tensors } from './piecewise.js';
 
 /** As `KeyValues` of ../device.ts. */
 export interface Group {
@@ -20,22 +20,17 @@ export interface Group {
   readonly window?: Window;
 }
 
-/** 32 MiB of float32 scores at a time, over the heads of a group. */
-const MAX_SCORES = 2 ** 23;
-
 /** q (tokens, heads, headDim) at positions queryStart, queryStart + 1, ...: (tokens, heads, headDim). */
 export function attendHybrid(backend: Backend, q: Raw, groups: readonly Group[], queryStart: number): Raw {
   const { kernels } = backend;
-  const [, heads = 0, headDim = 0] = q.shape;
-  const group = checkGroups(heads, groups);
+  const group = checkGroups(q.shape[1] ?? 0, groups);
   const present = groups.filter(({ kvHeads }) => kvHeads.length > 0);
   const order = present.flatMap(({ kvHeads }) => queryHeads(kvHeads, group));
   const inOrder = order.every((head, place) => head === place);
   return kernels.tidy(() => {
     const parts = present.map((keyValues) => {
-      const sizes = { kvHeads: keyValues.kvHeads.length, group, headDim };
       const own = inOrder && present.length === 1 ? q : kernels.gather(q, queryHeads(keyValues.kvHeads, group), 1);
-      return attendGroup(backend, own, keyValues, sizes, queryStart);
+      return attendGroup(backend, own, keyValues, queryStart);
     });
     const together = kernels.concat(parts, 1);
     return inOrder ? together : kernels.gather(together, inverse(order), 1);
@@ -57,29 +52,32 @@ export function checkGroups(heads: number, groups: readonly Pick<Group, 'kvHeads
   return heads / held.length;
 }
 
-/** The queries of one group, some at a time so that their scores fit MAX_SCORES. */
-function attendGroup(backend: Backend, q: Raw, keyValues: Group, sizes: Heads, queryStart: number): Raw {
-  const { kernels } = backend;
-  const tokens = q.shape[0] ?? 0;
-  const heads = sizes.kvHeads * sizes.group;
-  const step = Math.max(1, Math.floor(MAX_SCORES / (heads * keyValues.keyCount)));
-  const parts: Raw[] = [];
-  for (let start = 0; start < tokens; start += step) {
-    const queries = { start, end: Math.min(tokens, start + step) };
-    parts.push(kernels.tidy(() => attendPiece(backend, q, queries, keyValues, sizes, queryStart)));
-  }
-  return join(kernels, parts);
+/** One group's query heads over its keys. */
+function attendGroup(backend: Backend, q: Raw, keyValues: Group, queryStart: number): Raw {
+  const { k, v } = keyValues;
+  const pieces = plan(backend, { q, k, v }, keyValues, queryStart);
+  return perHeads(backend, { q, k, v }, (own) => perPiece(backend.kernels, pieces, (piece) => attendPiece(backend, own, piece))).out;
 }
 
-function attendPiece(backend: Backend, q: Raw, queries: Range, keyValues: Group, sizes: Heads, queryStart: number): Raw {
+function attendPiece(backend: Backend, tensors: Tensors, piece: Piece): { out: Raw } {
   const { kernels } = backend;
-  const first = queryStart + queries.start;
-  const keys = keysSeen(keyValues, first + length(queries) - 1);
-  const matrix = (x: Raw): Raw => keysByHead(kernels, rowsOf(kernels, x, [keys]), sizes);
-  const scaled = kernels.scale(queriesByHead(kernels, rowsOf(kernels, q, [queries]), sizes), scaleOf(sizes));
-  const scores = backend.batched(scaled, matrix(keyValues.k), { b: 'transposed' });
-  const p = kernels.softmax(addBias(kernels, scores, biasOf(keyValues, keys, first, length(queries)), sizes));
-  return queriesByToken(kernels, backend.batched(p, matrix(keyValues.v)), sizes);
+  const { scores, v } = score(backend, tensors, piece);
+  const out = backend.batched(softmaxInstead(kernels, scores), v);
+  return { out: queriesByToken(kernels, out, headsOf(tensors)) };
+}
+
+/** As many queries at a time as MAX_SCORES allows. */
+function plan(backend: Backend, tensors: Tensors, keyValues: Group, queryStart: number): Piece[] {
+  const { kvHeads, group } = headsOf(tensors);
+  const heads = headsTogether(backend, tensors) ? kvHeads * group : group;
+  const step = Math.max(1, Math.floor(MAX_SCORES / (heads * keyValues.keyCount)));
+  const tokens = tensors.q.shape[0] ?? 0;
+  return Array.from({ length: Math.ceil(tokens / step) }, (_, i) => {
+    const queries = { start: i * step, end: Math.min(tokens, (i + 1) * step) };
+    const first = queryStart + queries.start;
+    const keys = keysSeen(keyValues, queryStart + queries.end - 1);
+    return { queries, keys: [keys], bias: () => biasOf(keyValues, keys, first, length(queries)) };
+  });
 }
 
 /** Rows that a query at or before `lastPosition` may see. */

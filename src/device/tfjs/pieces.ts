@@ -19,16 +19,21 @@ export interface Piece {
   readonly queries: Range;
   /** Which keys: one range from 0, or the sinks and the recent keys apart. Ascending. */
   readonly keys: readonly Range[];
-  /** Added to the scores, (queries, keys): 0 where visible, HIDDEN elsewhere; absent when every query sees every key. */
-  readonly bias?: Float32Array;
+  /**
+   * Makes what is added to the scores, (queries, keys): 0 where visible, HIDDEN elsewhere; undefined when every query
+   * sees every key. Made when needed, since all of them together would be as large as a dense mask.
+   */
+  readonly bias: () => Float32Array | undefined;
 }
 
 /** A score so low that its exponential is zero, yet finite, so that no difference of two is NaN. */
 export const HIDDEN = -1e30;
 /** 32 MiB of float32 scores at a time, over all heads. */
-const MAX_SCORES = 2 ** 23;
+export const MAX_SCORES = 2 ** 23;
+/** Of a piece: the fewer, the fewer keys are computed for queries that do not see them. */
+const MAX_QUERIES = 256;
 /** Windows smaller than this still take as many positions at a time, for the sake of the matrix products. */
-const MIN_SPAN = 64;
+const MIN_SPAN = 128;
 
 /** The pieces for queries at ascending `positions`. */
 export function planPieces(positions: Int32Array, tokens: number, heads: number, window?: Window): Piece[] {
@@ -78,16 +83,16 @@ function pieceEnd(positions: Int32Array, start: number, heads: number, window?: 
   for (; end < positions.length; end++) {
     const last = at(positions, end);
     const scores = heads * (end + 1 - start) * totalLength(keyRanges(first, last, window));
-    if (scores > MAX_SCORES || last - first >= maxSpan) break;
+    if (scores > MAX_SCORES || end - start >= MAX_QUERIES || last - first >= maxSpan) break;
   }
   return end;
 }
 
 function makePiece(positions: Int32Array, queries: Range, window?: Window): Piece {
   const keys = keyRanges(at(positions, queries.start), at(positions, queries.end - 1), window);
+  const asked = positions.subarray(queries.start, queries.end);
   // What a single query sees is exactly its ranges.
-  if (length(queries) === 1) return { queries, keys };
-  return { queries, keys, bias: rangesBias(positions.subarray(queries.start, queries.end), keys, window) };
+  return { queries, keys, bias: () => (asked.length === 1 ? undefined : rangesBias(asked, keys, window)) };
 }
 
 /** The keys that a query between positions `first` and `last` sees: one range, or sinks and recent keys apart. */
