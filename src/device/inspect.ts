@@ -1,7 +1,7 @@
 /** What this machine has for `duo doctor`: found, missing, and the command that mends it. Loads nothing into this process. */
+import { existsSync, statfsSync } from 'node:fs';
 import { arch, availableParallelism, cpus, freemem, platform, release, totalmem } from 'node:os';
 import { dirname } from 'node:path';
-import { existsSync, statfsSync } from 'node:fs';
 import { glibcVersion, unsupportedPlatform } from './setup/platform.js';
 import { probeDevice } from './setup/probe.js';
 import type { ProbeReply } from './setup/probe.js';
@@ -142,8 +142,11 @@ function setupChecks(status: SiteStatus | undefined): Check[] {
 function deviceCheck(name: 'tensorflow' | 'wasm', reply: ProbeReply | undefined): Check {
   const mend = name === 'tensorflow' ? SETUP_COMMAND : 'npm install';
   if (reply === undefined || 'failure' in reply) return { name, status: 'missing', found: reply?.failure ?? 'not looked at', mend };
-  const { description, selfTest, loadMs } = reply.facts;
+  const { description, selfTest, loadMs, warnings } = reply.facts;
   const errors = `matmul ${selfTest.matmul.toExponential(0)}, attention ${selfTest.causalAttention.toExponential(0)}, streaming ${selfTest.streamingAttention.toExponential(0)}`;
   if (!selfTest.passed) return { name, status: 'missing', found: `${description}: wrong results (${errors})`, mend };
-  return { name, status: 'ok', found: `${description}; loads in ${Math.round(loadMs)} ms; largest errors: ${errors}` };
+  const found = `${description}; loads in ${Math.round(loadMs)} ms; largest errors: ${errors}`;
+  return warnings.length === 0
+    ? { name, status: 'ok', found }
+    : { name, status: 'warning', found: `${found}; ${warnings.join('; ')}`, mend };
 }

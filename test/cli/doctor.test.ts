@@ -28,9 +28,12 @@ interface Doctor {
   };
 }
 
+/** Without programs to ask for their versions, which takes longer than all the rest. */
+const TOOLLESS = { ...process.env, PATH: '/nowhere' };
+
 async function doctor(
   args: readonly string[] = [],
-  environment: NodeJS.ProcessEnv = process.env,
+  environment: NodeJS.ProcessEnv = TOOLLESS,
 ): Promise<{ code: number; stdout: string; stderr: string }> {
   const output = { stdout: '', stderr: '' };
   const code = await run(['doctor', ...args], {
@@ -90,6 +93,16 @@ describe('duo doctor', () => {
     const report = await doctorJson();
     expect(check(report, 'tensorflow')).toMatchObject({ status: 'missing' });
     expect(report.result.auto).toBe('wasm');
+  });
+
+  test('passes on what a device warned of while opening', async () => {
+    const reply = works();
+    if ('facts' in reply) reply.facts.warnings.push('compiled for another processor');
+    Object.assign(machine, { statuses: [ready], replies: { tensorflow: reply, wasm: works() } });
+    const report = await doctorJson();
+    expect(check(report, 'tensorflow')).toMatchObject({ status: 'warning', mend: 'npm run setup:tensorflow' });
+    expect(check(report, 'tensorflow')?.found).toContain('compiled for another processor');
+    expect(report.result.auto).toBe('tensorflow');
   });
 
   test('ends with 4 when nothing can compute, or not the device that was asked for', async () => {

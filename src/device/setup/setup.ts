@@ -2,7 +2,6 @@
  * Sets TensorFlow up in steps: npm's package, libtensorflow, the binding, our operations, a first load. Each step is
  * atomic and leaves a stamp, so that running it again repairs what was interrupted and otherwise does nothing.
  */
-import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { EnvironmentError, InternalError } from '../../errors.js';
 import type { Warn } from '../../errors.js';
@@ -133,9 +132,8 @@ function heldLibrary(site: Site, { environment }: SetupContext): Facts | undefin
   return !named || held?.facts['named'] === named ? held?.facts : undefined;
 }
 
+/** What was compiled against an earlier library has another key and counts as undone from here on. */
 async function makeLibrary(site: Site, context: SetupContext): Promise<Facts> {
-  // What was compiled against an earlier library must not be taken for ready.
-  rmSync(join(site.packageDir, 'lib'), { recursive: true, force: true });
   const facts = await installLibrary(site, context);
   const made = { files: measureFiles(site, LIBRARY_FILES), facts };
   return record(site, 'libtensorflow', { ...made, key: libraryKey(made) });

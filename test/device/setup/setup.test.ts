@@ -181,9 +181,11 @@ describe('setting TensorFlow up', () => {
     expect(statuses(await setUp(named))).toMatchObject({ libtensorflow: 'kept', load: 'kept' });
   });
 
-  test('refuses a DUO_LIBTENSORFLOW without the libraries, as wrong input', async () => {
+  test('refuses a DUO_LIBTENSORFLOW without the libraries, as wrong input, and keeps what was set up', async () => {
     const world = makeWorld();
     const environment = { ...world.environment, DUO_LIBTENSORFLOW: temporaryFolder() };
+    await setUp(world);
     await expect(setUp({ ...world, environment })).rejects.toMatchObject({ code: 'libtensorflow_named', exitCode: 2 });
+    expect(statuses(await setUp(world))).toMatchObject({ libtensorflow: 'kept', binding: 'kept', load: 'kept' });
   });
 });
