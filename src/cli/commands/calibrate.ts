@@ -140,7 +140,7 @@ async function calibrateWithView(
   directory: RunDirectory<Row>,
   io: Io,
 ): ReturnType<typeof calibrate> {
-  const view = openCalibrationView(io, settings, seeds);
+  const view = await openCalibrationView(io, settings, seeds);
   // Steps between the last checkpoint and a crash are taken again, to the same bits: their rows are there already.
   const keep = (row: Row): void => (directory.rows.has(row.key) ? undefined : directory.append(row));
   try {

@@ -3,15 +3,17 @@ import type { CalibrationHooks } from '../../calibrate/index.js';
 import type { CalibrationSettings } from '../../calibrate/settings.js';
 import { formatNumber } from './numbers.js';
 import type { Io } from '../command.js';
-import { openScreen } from './calibration-screen.js';
 
 export interface CalibrationView {
   readonly hooks: Pick<CalibrationHooks, 'onSeed' | 'onStep' | 'onValidation'>;
   readonly end: () => void;
 }
 
-export function openCalibrationView(io: Io, settings: CalibrationSettings, seeds: readonly number[]): CalibrationView {
-  return io.screen === undefined ? plainView(io, settings, seeds) : openScreen(io.screen, { settings, seeds, color: io.screenColor });
+export async function openCalibrationView(io: Io, settings: CalibrationSettings, seeds: readonly number[]): Promise<CalibrationView> {
+  if (io.screen === undefined) return plainView(io, settings, seeds);
+  // Loaded here alone: the terminal library takes longer to start than most commands take to run.
+  const { openScreen } = await import('./calibration-screen.js');
+  return openScreen(io.screen, { settings, seeds, color: io.screenColor });
 }
 
 function plainView(io: Io, settings: CalibrationSettings, seeds: readonly number[]): CalibrationView {
