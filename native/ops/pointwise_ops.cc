@@ -24,6 +24,14 @@ int64_t last_of(const Tensor& x, const Tensor& weight) {
   return x.dims.back();
 }
 
+// Inputs: a, b of a's shape or of its last dimension alone.
+void add(Call& call) {
+  const Tensor a = call.input(0), b = call.input(1);
+  const int64_t n = a.dims.empty() || a.dims.back() == 0 ? 1 : a.dims.back();
+  if (a.dims != b.dims) require_shape(b, {n}, "b");
+  cpu::add(pool(), a.floats(), b.floats(), call.output(0, a.dims).floats(), a.size() / n, n, a.dims != b.dims);
+}
+
 // Inputs: x, weight, eps.
 void rms_norm(Call& call) {
   const Tensor x = call.input(0), weight = call.input(1);
@@ -93,6 +101,7 @@ void mix_gates_backward(Call& call) {
 }  // namespace
 
 void register_pointwise_ops() {
+  register_op<add>({"DuoAdd", {"a: float", "b: float"}, {"sum: float"}});
   register_op<rms_norm>({"DuoRmsNorm", {"x: float", "weight: float", "eps: int32"}, {"y: float"}});
   register_op<rms_norm_backward>({"DuoRmsNormBackward", {"dy: float", "x: float", "weight: float", "eps: int32"}, {"dx: float"}});
   register_op<rotate>({"DuoRotate", {"x: float", "cos: float", "sin: float", "direction: int32"}, {"y: float"}});

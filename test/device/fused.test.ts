@@ -223,6 +223,9 @@ const EXPECTED_CALLS: Readonly<Record<string, number>> = {
   DuoAttentionBackward: 2,
   DuoHybridAttention: 1,
   DuoWriteRows: 1,
+  DuoGatherRows: 2,
+  DuoGatherHeads: 1,
+  DuoAdd: 2,
   DuoMatmul: 1,
   DuoMatmulBackward: 1,
   DuoRmsNorm: 1,
@@ -246,6 +249,8 @@ function callEverything(device: Device): void {
     const matrix = device.zeros([4, 8]);
     device.matmulBackward(device.matmul(matrix, matrix), matrix);
     const weight = device.zeros([8]);
+    device.add(device.add(x, x), weight);
+    device.gatherHeads(device.sliceRows(device.gatherRows(x, Int32Array.of(3, 0)), 1, 1), [1]);
     device.rmsNorm(x, weight, 1e-5);
     device.rmsNormBackward(x, x, weight, 1e-5);
     const angles = device.zeros([4, 4]);

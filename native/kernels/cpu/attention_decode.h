@@ -6,13 +6,15 @@
 
 namespace duo::cpu {
 
-constexpr int64_t kDecodeKeys = 256;
+constexpr int64_t kDecodeKeys = 64;  // of one head, they stay in the first-level cache
+constexpr int64_t kAhead = 8;
 constexpr int64_t kDecodeQueries = 4;  // up to this many queries this is faster than packing the keys
 
 class AttentionDecode {
  public:
   AttentionDecode(const Attention& a, float* out)
-      : a_(a), out_(out), rows_(a.queries * a.group), stride_(round_up(a.headDim, kColumns) + kColumns), chunks_(ceil_div(a.keys, kDecodeKeys)) {}
+      : a_(a), out_(out), rows_(a.queries * a.group), stride_(round_up(a.headDim, kColumns) + kColumns), chunks_(ceil_div(a.keys, kDecodeKeys)),
+        factor_(a.scale() * kLog2E) {}
 
   void run(Pool& pool) {
     Buffer parts(a_.kvHeads * chunks_ * rows_ * stride_), scores(pool.threads() * kDecodeKeys);
@@ -32,12 +34,14 @@ class AttentionDecode {
   void row(int64_t kv, int64_t r, int64_t first, int64_t count, float* scores, float* part) const {
     const float *q = query(kv, r), *k = a_.k + first * a_.keyStride() + kv * a_.headDim;
     const Limits limits = limits_of(a_.window, a_.position(r / a_.group));
-    const float factor = a_.scale() * kLog2E;
+    int64_t n = 0;
+    for (; n + kLanes <= count; n += kLanes) store(scores + n, score_keys(q, k + n * a_.keyStride()));
+    for (; n < count; n++) scores[n] = score_key(q, k + n * a_.keyStride());
     float highest = -kInfinity;
-    for (int64_t n = 0; n < count; n++) {
+    for (n = 0; n < count; n++) {
       const int32_t at = a_.keyPositions ? a_.keyPositions[first + n] : static_cast<int32_t>(first + n);
       const bool seen = at < limits.end && (at < limits.sink || at >= limits.start);
-      scores[n] = seen ? dot(q, k + n * a_.keyStride()) * factor : -kInfinity;
+      scores[n] = seen ? scores[n] * factor_ : -kInfinity;
       highest = std::max(highest, scores[n]);
     }
     part[stride_ - 2] = highest;
@@ -45,12 +49,29 @@ class AttentionDecode {
     weigh(part, scores, count, a_.v + first * a_.keyStride() + kv * a_.headDim);
   }
 
-  float dot(const float* x, const float* y) const {
-    Vec even{}, odd{};
+  /// q . k for kLanes neighbouring keys: sums of each in a vector of its own, transposed and added up.
+  Vec score_keys(const float* q, const float* k) const {
+    Vec sums[kLanes] = {};
     int64_t d = 0;
-    for (; d + 2 * kLanes <= a_.headDim; d += 2 * kLanes) even += load(x + d) * load(y + d), odd += load(x + d + kLanes) * load(y + d + kLanes);
-    float total = sum(even + odd);
-    for (; d < a_.headDim; d++) total += x[d] * y[d];
+    for (; d + kLanes <= a_.headDim; d += kLanes) {
+      const Vec x = load(q + d);
+#pragma GCC unroll 16
+      for (int i = 0; i < kLanes; i++) {
+        __builtin_prefetch(k + (kAhead + i) * a_.keyStride() + d);  // rows of a head lie apart, which the hardware does not foresee
+        sums[i] += x * load(k + i * a_.keyStride() + d);
+      }
+    }
+    transpose<kLanes / 2>(sums);
+    Vec total = sums[0];
+#pragma GCC unroll 16
+    for (int i = 1; i < kLanes; i++) total += sums[i];
+    for (; d < a_.headDim; d++)
+      for (int i = 0; i < kLanes; i++) total[i] += q[d] * k[i * a_.keyStride() + d];
+    return total;
+  }
+  float score_key(const float* q, const float* k) const {
+    float total = 0;
+    for (int64_t d = 0; d < a_.headDim; d++) total += q[d] * k[d];
     return total;
   }
 
@@ -81,6 +102,7 @@ class AttentionDecode {
   void strip(float* part, const float* weight, int64_t count, const float* v) const {
     Vec sums[strips] = {};
     for (int64_t n = 0; n < count; n++, v += a_.keyStride()) {
+      for (int i = 0; i < strips * kLanes; i += 16) __builtin_prefetch(v + kAhead * a_.keyStride() + i);
       const Vec w = splat(weight[n]);
 #pragma GCC unroll 8
       for (int i = 0; i < strips; i++) sums[i] += w * load(v + i * kLanes);
@@ -108,6 +130,7 @@ class AttentionDecode {
   const Attention a_;
   float* const out_;
   const int64_t rows_, stride_, chunks_;  // (query, head of the group); floats of a part; parts per row
+  const float factor_;
 };
 
 }  // namespace duo::cpu

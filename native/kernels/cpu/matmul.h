@@ -16,38 +16,27 @@ constexpr int64_t kMatmulRows = 48;   // rows and panels of an item
 constexpr int64_t kMatmulPanels = 8;
 constexpr int64_t kMatmulDepth = 512;  // steps at a time: a panel of them stays in the first-level cache
 
-/// `rows` dot products with each of four weight rows: y[r][0..3] = x[r] . w[0..3].
-inline void dot_four(const float* x, const float* w, float* y, int64_t rows, int64_t depth, int64_t outStride) {
-  for (int64_t r = 0; r < rows; r++, x += depth, y += outStride) {
-    Vec even[4] = {}, odd[4] = {};
-    int64_t k = 0;
-    for (; k + 2 * kLanes <= depth; k += 2 * kLanes)
+/// x . w, both `depth` long, asking for w some way ahead: weights come straight from memory, one row after the other.
+inline float dot_ahead(const float* x, const float* w, int64_t depth) {
+  constexpr int64_t kAhead = 512;
+  Vec sums[4] = {};
+  int64_t k = 0;
+  for (; k + 4 * kLanes <= depth; k += 4 * kLanes) {
+    for (int i = 0; i < 4 * kLanes; i += 16) __builtin_prefetch(w + k + kAhead + i);
 #pragma GCC unroll 4
-      for (int i = 0; i < 4; i++) {
-        even[i] += load(x + k) * load(w + i * depth + k);
-        odd[i] += load(x + k + kLanes) * load(w + i * depth + k + kLanes);
-      }
-    for (int i = 0; i < 4; i++) {
-      float total = sum(even[i] + odd[i]);
-      for (int64_t rest = k; rest < depth; rest++) total += x[rest] * w[i * depth + rest];
-      y[i] = total;
-    }
+    for (int i = 0; i < 4; i++) sums[i] += load(x + k + i * kLanes) * load(w + k + i * kLanes);
   }
+  float total = sum((sums[0] + sums[1]) + (sums[2] + sums[3]));
+  for (; k < depth; k++) total += x[k] * w[k];
+  return total;
 }
 
 /// y (rows, out) = x (rows, depth) times the transpose of w (out, depth), for few rows.
 inline void matmul_few(Pool& pool, const float* x, const float* w, float* y, int64_t rows, int64_t out, int64_t depth) {
   constexpr int64_t kOutputs = 64;
   pool.run(ceil_div(out, kOutputs), rows * out * depth, [&](int64_t item, int) {
-    int64_t n = item * kOutputs;
-    const int64_t end = std::min(out, n + kOutputs);
-    for (; n + 4 <= end; n += 4) dot_four(x, w + n * depth, y + n, rows, depth, out);
-    for (; n < end; n++)
-      for (int64_t r = 0; r < rows; r++) {
-        float total = 0;
-        for (int64_t k = 0; k < depth; k++) total += x[r * depth + k] * w[n * depth + k];
-        y[r * out + n] = total;
-      }
+    for (int64_t n = item * kOutputs; n < std::min(out, (item + 1) * kOutputs); n++)
+      for (int64_t r = 0; r < rows; r++) y[r * out + n] = dot_ahead(x + r * depth, w + n * depth, depth);
   });
 }
 

@@ -28,6 +28,17 @@ DUO_INLINE void in_vectors(int64_t n, const F& f, const G& g) {
   for (; i < n; i++) g(i);
 }
 
+/// a + b, both (rows, n), or b (n) for every row.
+inline void add(Pool& pool, const float* a, const float* b, float* y, int64_t rows, int64_t n, bool sameForAllRows) {
+  for_row_ranges(pool, rows, n, [&](int64_t first, int64_t end) {
+    for (int64_t r = first; r < end; r++) {
+      const float *x = a + r * n, *z = sameForAllRows ? b : b + r * n;
+      float* to = y + r * n;
+      in_vectors(n, [&](int64_t i) { store(to + i, load(x + i) + load(z + i)); }, [&](int64_t i) { to[i] = x[i] + z[i]; });
+    }
+  });
+}
+
 /// Sum over i of x[i] y[i].
 DUO_INLINE float dot(const float* x, const float* y, int64_t n) {
   Vec sums{};

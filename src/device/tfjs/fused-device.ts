@@ -5,6 +5,7 @@ import type { FusedInputs, FusedKernels } from './fused.js';
 import { checkGroups } from './hybrid.js';
 import type { Raw, Tfjs } from './kernels.js';
 import { handleOf, rawOf, type Handle } from './memory.js';
+import { consecutive } from './pieces.js';
 import { checkWindow } from './pieces.js';
 
 export class FusedDevice extends TfjsDevice {
@@ -29,6 +30,27 @@ export class FusedDevice extends TfjsDevice {
     const result = this.#buffer(this.fused.writeRows(handle.raw, rawOf(rows), start));
     this.free(buffer);
     return result;
+  }
+
+  override reshape(x: Tensor, shape: readonly number[]): Tensor {
+    const handle = handleOf(x);
+    return this.owner.share(this.fused.reshape(handle.raw, shape), handle);
+  }
+
+  override gatherRows(x: Tensor, indices: Int32Array): Tensor {
+    return this.own(this.fused.gatherRows(rawOf(x), indices));
+  }
+
+  override sliceRows(x: Tensor, start: number, count: number): Tensor {
+    return this.gatherRows(x, consecutive(start, count));
+  }
+
+  override gatherHeads(x: Tensor, heads: readonly number[]): Tensor {
+    return this.own(this.fused.gatherHeads(rawOf(x), heads));
+  }
+
+  override add(a: Tensor, b: Tensor): Tensor {
+    return this.own(this.fused.add(rawOf(a), rawOf(b)));
   }
 
   override matmul(x: Tensor, weight: Tensor): Tensor {

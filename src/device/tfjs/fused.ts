@@ -28,8 +28,10 @@ interface Attribute {
 /** What we use of the binding's backend (@tensorflow/tfjs-node-gpu, dist/nodejs_kernel_backend.js). */
 interface NodeBackend {
   readonly binding: {
+    readonly TF_FLOAT: number;
     readonly TF_INT32: number;
     readonly TF_ATTR_INT: number;
+    readonly TF_ATTR_TYPE: number;
     createTensor(shape: readonly number[], dtype: number, values: Int32Array): number;
     deleteTensor(id: number): void;
     executeOp(name: string, attributes: readonly Attribute[], inputs: readonly number[], outputs: number): Metadata[];
@@ -59,13 +61,14 @@ export interface FusedGroup {
 
 /** Status of an allocation that failed, as the binding words it. */
 const OUT_OF_MEMORY = 'Invalid TF_Status: 8';
-const NONE = new Int32Array(0);
 
 /** Our operations over TensorFlow.js tensors. Results belong to the caller. */
 export class FusedKernels {
   readonly #tf: Tfjs;
   readonly #addon: Addon;
   readonly #backend: NodeBackend;
+  /** int32 tensors that many calls share, by their values; there are few: windows, epsilons, shapes. */
+  readonly #constants = new Map<string, number>();
 
   /** Over the backend that is active in `tf`, which must be the Node binding's. */
   constructor(tf: Tfjs, addon: Addon) {
@@ -85,14 +88,15 @@ export class FusedKernels {
   }
 
   /** out (queries, heads, headDim) and lse (queries, heads). */
-  attention({ q, k, v, positions = NONE, window }: FusedInputs): { out: Raw; lse: Raw } {
-    const [out, lse] = this.#run('DuoAttention', 2, [q, k, v, positions, windowOf(window)]);
+  attention({ q, k, v, positions, window }: FusedInputs): { out: Raw; lse: Raw } {
+    const [out, lse] = this.#run('DuoAttention', 2, [q, k, v, positions ?? this.#constant(), this.#constant(...windowOf(window))]);
     return { out: made(out), lse: made(lse) };
   }
 
   attentionBackward(dOut: Raw, inputs: FusedInputs, forward: { readonly out: Raw; readonly lse: Raw }): { dq: Raw; dk: Raw; dv: Raw } {
-    const { q, k, v, positions = NONE, window } = inputs;
-    const all = [dOut, q, k, v, forward.out, forward.lse, positions, windowOf(window)];
+    const { q, k, v, positions, window } = inputs;
+    const constants = [positions ?? this.#constant(), this.#constant(...windowOf(window))];
+    const all = [dOut, q, k, v, forward.out, forward.lse, ...constants];
     const [dq, dk, dv] = this.#run('DuoAttentionBackward', 3, all);
     return { dq: made(dq), dk: made(dk), dv: made(dv) };
   }
@@ -105,8 +109,8 @@ export class FusedKernels {
       Int32Array.of(queryStart, ...settings),
       ...groups.map(({ k }) => k),
       ...groups.map(({ v }) => v),
-      ...groups.map(({ keyPositions }) => keyPositions ?? NONE),
-      ...groups.map(({ kvHeads }) => Int32Array.from(kvHeads)),
+      ...groups.map(({ keyPositions }) => keyPositions ?? this.#constant()),
+      ...groups.map(({ kvHeads }) => this.#constant(...kvHeads)),
     ];
     const [out] = this.#run('DuoHybridAttention', 1, inputs, [
       { name: 'N', type: this.#backend.binding.TF_ATTR_INT, value: groups.length },
@@ -117,6 +121,31 @@ export class FusedKernels {
   /** Writes rows into the memory of `buffer`; go on with the result, which shares it, and dispose of `buffer`. */
   writeRows(buffer: Raw, rows: Raw, start: number): Raw {
     return made(this.#run('DuoWriteRows', 1, [buffer, rows, Int32Array.of(start)])[0]);
+  }
+
+  /** Rows `indices` of x, copied. */
+  gatherRows(x: Raw, indices: Int32Array): Raw {
+    return made(this.#run('DuoGatherRows', 1, [x, indices])[0]);
+  }
+
+  /** Columns `heads` of x (tokens, n, headDim), copied. */
+  gatherHeads(x: Raw, heads: readonly number[]): Raw {
+    return made(this.#run('DuoGatherHeads', 1, [x, this.#constant(...heads)])[0]);
+  }
+
+  /** TensorFlow's own, without what TensorFlow.js does around it: x in another shape, sharing its memory. */
+  reshape(x: Raw, shape: readonly number[]): Raw {
+    const { TF_ATTR_TYPE: type, TF_FLOAT, TF_INT32 } = this.#backend.binding;
+    const attributes = [
+      { name: 'T', type, value: x.dtype === 'int32' ? TF_INT32 : TF_FLOAT },
+      { name: 'Tshape', type, value: TF_INT32 },
+    ];
+    return made(this.#run('Reshape', 1, [x, this.#constant(...shape)], attributes)[0]);
+  }
+
+  /** a + b, with b of a's shape or of its last dimension alone. */
+  add(a: Raw, b: Raw): Raw {
+    return made(this.#run('DuoAdd', 1, [a, b])[0]);
   }
 
   /** x (rows, in) times the transpose of weight (out, in). */
@@ -130,16 +159,16 @@ export class FusedKernels {
   }
 
   rmsNorm(x: Raw, weight: Raw, eps: number): Raw {
-    return made(this.#run('DuoRmsNorm', 1, [x, weight, bitsOf(eps)])[0]);
+    return made(this.#run('DuoRmsNorm', 1, [x, weight, this.#constant(bitsOf(eps))])[0]);
   }
 
   rmsNormBackward(dy: Raw, x: Raw, weight: Raw, eps: number): Raw {
-    return made(this.#run('DuoRmsNormBackward', 1, [dy, x, weight, bitsOf(eps)])[0]);
+    return made(this.#run('DuoRmsNormBackward', 1, [dy, x, weight, this.#constant(bitsOf(eps))])[0]);
   }
 
   /** x (tokens, heads, headDim) rotated by cos and sin (tokens, headDim / 2), or rotated back. */
   rotate(x: Raw, cos: Raw, sin: Raw, direction: 'forward' | 'backward'): Raw {
-    return made(this.#run('DuoRotate', 1, [x, cos, sin, Int32Array.of(direction === 'forward' ? 1 : -1)])[0]);
+    return made(this.#run('DuoRotate', 1, [x, cos, sin, this.#constant(direction === 'forward' ? 1 : -1)])[0]);
   }
 
   swiglu(gate: Raw, up: Raw): Raw {
@@ -160,12 +189,16 @@ export class FusedKernels {
     return { dFull: made(dFull), dStream: made(dStream), dGates: made(dGates) };
   }
 
-  /** Runs an operation; numbers that change per call go in as int32 tensors, which live for the call only. */
-  #run(name: string, outputs: number, inputs: readonly (Raw | Int32Array)[], attributes: readonly Attribute[] = []): Raw[] {
+  /**
+   * Runs an operation. Inputs are tensors, the id of a constant, or numbers that change per call, which go in as an int32
+   * tensor that lives for the call only.
+   */
+  #run(name: string, outputs: number, inputs: readonly (Raw | Int32Array | number)[], attributes: readonly Attribute[] = []): Raw[] {
     const { binding } = this.#backend;
     const temporary: number[] = [];
     try {
       const ids = inputs.map((input) => {
+        if (typeof input === 'number') return input;
         if (!(input instanceof Int32Array)) return this.#backend.getInputTensorIds([input])[0] ?? -1;
         const id = binding.createTensor([input.length], binding.TF_INT32, input);
         temporary.push(id);
@@ -179,10 +212,26 @@ export class FusedKernels {
     }
   }
 
+  /** The id of an int32 tensor with these values, which lives as long as the process. */
+  #constant(...values: readonly number[]): number {
+    const key = values.join();
+    const known = this.#constants.get(key);
+    if (known !== undefined) return known;
+    const { binding } = this.#backend;
+    const id = binding.createTensor([values.length], binding.TF_INT32, Int32Array.from(values));
+    this.#constants.set(key, id);
+    return id;
+  }
+
   #wrap({ id, shape, dtype }: Metadata): Raw {
     const dataId = {};
     this.#backend.tensorMap.set(dataId, { shape, dtype, id, values: null, refCount: 1 });
-    return this.#tf.engine().makeTensorFromTensorInfo({ dataId, shape, dtype: 'float32' }, this.#backend as never);
+    return this.#tf
+      .engine()
+      .makeTensorFromTensorInfo(
+        { dataId, shape, dtype: dtype === this.#backend.binding.TF_INT32 ? 'int32' : 'float32' },
+        this.#backend as never,
+      );
   }
 }
 
@@ -208,13 +257,13 @@ export function loadFused(tf: Tfjs, file: string, threads: number): FusedKernels
 }
 
 /** sink, recent, block; block 0 stands for no window. */
-function windowOf(window: Window | undefined): Int32Array {
-  return window ? Int32Array.of(window.sink, window.recent, window.block) : Int32Array.of(0, 0, 0);
+function windowOf(window: Window | undefined): readonly number[] {
+  return window ? [window.sink, window.recent, window.block] : [0, 0, 0];
 }
 
-/** The bits of a float32, as operations take it. */
-function bitsOf(value: number): Int32Array {
-  return new Int32Array(Float32Array.of(value).buffer);
+/** The bits of a float32 as an int32, as operations take it. */
+function bitsOf(value: number): number {
+  return new DataView(Float32Array.of(value).buffer).getInt32(0, true);
 }
 
 function made(raw: Raw | undefined): Raw {
