@@ -19,6 +19,7 @@ constexpr int kLanes = 4;
 
 typedef float Vec __attribute__((vector_size(4 * kLanes)));
 typedef int32_t IntVec __attribute__((vector_size(4 * kLanes)));
+typedef uint32_t BitsVec __attribute__((vector_size(4 * kLanes)));
 typedef float UnalignedVec __attribute__((vector_size(4 * kLanes), aligned(4), may_alias));
 typedef int32_t UnalignedIntVec __attribute__((vector_size(4 * kLanes), aligned(4), may_alias));
 
@@ -73,8 +74,8 @@ DUO_INLINE Vec exp2(Vec x) {
   p = p * f + 0.24022646248340607f;
   p = p * f + 0.6931471824645996f;
   p = p * f + 1.0f;
-  const IntVec exponent = reinterpret_cast<IntVec>(shifted) << 23;
-  const Vec scaled = reinterpret_cast<Vec>(reinterpret_cast<IntVec>(p) + exponent);
+  const BitsVec exponent = reinterpret_cast<BitsVec>(shifted) << 23;
+  const Vec scaled = reinterpret_cast<Vec>(reinterpret_cast<BitsVec>(p) + exponent);
   return x < -126.0f ? Vec{} : scaled;
 }
 
