@@ -127,7 +127,7 @@ bool close(const char* what, const Floats& found, const Doubles& wanted, int64_t
     const double difference = found[i] == wanted[i] ? 0 : std::abs(found[i] - wanted[i]);
     if (!(difference <= worst)) worst = difference;
   }
-  const bool fine = worst <= 3e-7 * std::sqrt(static_cast<double>(length)) * largest + 1e-7;
+  const bool fine = worst <= 3e-7 * std::sqrt(static_cast<double>(length)) * (1 + largest);
   if (!fine) printf("  %s: worst difference %g of largest %g\n", what, worst, largest);
   return fine;
 }
