@@ -46,17 +46,18 @@ export const SMALL_CASES: readonly AttentionCase[] = [
 
 /** As models have them: groups of 1, 2 and 4, head dimensions up to 128, several pieces, blocks of the reference. */
 export const LARGE_CASES: readonly AttentionCase[] = [
-  { tokens: 150, heads: 4, kvHeads: 4, headDim: 32 },
-  { tokens: 150, heads: 8, kvHeads: 2, headDim: 64, queries: 40 },
-  { tokens: 90, heads: 4, kvHeads: 2, headDim: 128 },
-  { tokens: 300, heads: 2, kvHeads: 2, headDim: 16, window: perToken(0, 1) },
-  { tokens: 300, heads: 4, kvHeads: 2, headDim: 32, window: perToken(4, 16) },
-  { tokens: 200, heads: 4, kvHeads: 1, headDim: 128, window: perToken(16, 64) },
-  { tokens: 300, heads: 2, kvHeads: 2, headDim: 8, window: perToken(70, 30), queries: 90 },
-  { tokens: 300, heads: 2, kvHeads: 1, headDim: 8, window: perToken(3, 1), queries: 60 },
-  { tokens: 200, heads: 4, kvHeads: 2, headDim: 16, window: perToken(8, 500) },
-  { tokens: 400, heads: 2, kvHeads: 1, headDim: 16, window: perBlock(128, 128, 128) },
-  { tokens: 400, heads: 2, kvHeads: 2, headDim: 16, window: perBlock(100, 200, 64), queries: 130 },
+  { tokens: 100, heads: 4, kvHeads: 4, headDim: 32 },
+  { tokens: 100, heads: 8, kvHeads: 2, headDim: 64, queries: 30 },
+  { tokens: 50, heads: 4, kvHeads: 2, headDim: 128 },
+  { tokens: 280, heads: 2, kvHeads: 1, headDim: 8 },
+  { tokens: 280, heads: 2, kvHeads: 2, headDim: 8, window: perToken(0, 1) },
+  { tokens: 280, heads: 4, kvHeads: 2, headDim: 16, window: perToken(4, 16) },
+  { tokens: 150, heads: 4, kvHeads: 1, headDim: 128, window: perToken(16, 64) },
+  { tokens: 280, heads: 2, kvHeads: 2, headDim: 8, window: perToken(70, 30), queries: 90 },
+  { tokens: 280, heads: 2, kvHeads: 1, headDim: 8, window: perToken(3, 1), queries: 60 },
+  { tokens: 150, heads: 4, kvHeads: 2, headDim: 16, window: perToken(8, 500) },
+  { tokens: 300, heads: 2, kvHeads: 1, headDim: 16, window: perBlock(128, 128, 128) },
+  { tokens: 300, heads: 2, kvHeads: 2, headDim: 16, window: perBlock(100, 130, 64), queries: 90 },
 ];
 
 export function describeCase({ tokens, heads, kvHeads, headDim, window, queries }: AttentionCase): string {

@@ -99,6 +99,7 @@ function expectRefusals(device: Device): void {
     expect(() => device.gatherRows(x, Int32Array.of(-1))).toThrow(InternalError);
     expect(() => device.gatherRowsBackward(x, Int32Array.of(0, 1, 2, 3), 3)).toThrow(InternalError);
     expect(() => device.sliceRows(x, 3, 2)).toThrow(InternalError);
+    expect(() => device.gatherHeads(device.zeros([2, 3, 4]), [0, 3])).toThrow();
     expect(() => device.embed(x, Int32Array.of(4))).toThrow(InternalError);
     expect(() => device.writeRows(x, device.zeros([2, 2]), 3)).toThrow(InternalError);
     expect(device.download(x)).toEqual(new Float32Array(8));

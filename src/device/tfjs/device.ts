@@ -15,7 +15,7 @@ import type {
   Window,
 } from '../device.js';
 import { attend, attendBackward, type Inputs } from './attention.js';
-import { backendOf, type Backend } from './backend.js';
+import type { Backend } from './backend.js';
 import { mixGates, mixGatesBackward } from './gates.js';
 import { attendHybrid } from './hybrid.js';
 import { Kernels, type Raw, type Tfjs } from './kernels.js';
@@ -26,6 +26,9 @@ import { rmsNorm, rmsNormBackward } from './norm.js';
 import { consecutive } from './pieces.js';
 import { bothHalves, rotate, signedHalves } from './rope.js';
 import { copyRows, gatherRows, gatherRowsBackward } from './rows.js';
+import { Tensorflow } from './tensorflow.js';
+import { Wasm } from './wasm.js';
+import { WasmKernels } from './wasm-kernels.js';
 
 export interface TfjsDeviceOptions {
   readonly name: Extract<DeviceName, 'tensorflow' | 'wasm'>;
@@ -44,8 +47,8 @@ export class TfjsDevice implements Device {
   constructor(tf: Tfjs, options: TfjsDeviceOptions) {
     this.name = options.name;
     this.description = options.description;
-    this.k = new Kernels(tf);
-    this.#backend = backendOf(this.k);
+    this.#backend = tf.getBackend() === 'wasm' ? new Wasm(new WasmKernels(tf)) : new Tensorflow(new Kernels(tf));
+    this.k = this.#backend.kernels;
   }
 
   get uploads(): 'copied' | 'kept' {

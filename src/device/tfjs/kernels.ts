@@ -14,47 +14,41 @@ type Engine = ReturnType<Tfjs['engine']>;
 
 export class Kernels {
   readonly backend: string;
-  readonly #engine: Engine;
+  protected readonly engine: Engine;
   readonly #scalars = new Map<number, Raw>();
 
   /** Kernels of the backend that is active in `tf` now; another device may activate its own between calls. */
   constructor(tf: Tfjs) {
-    this.#engine = tf.engine();
+    this.engine = tf.engine();
     this.backend = tf.getBackend();
-  }
-
-  /** The backend itself, for what its kernels do not offer. */
-  get engineBackend(): unknown {
-    this.activate();
-    return this.#engine.backend;
   }
 
   /** Runs a kernel by its TensorFlow.js name, also one that a native library registered. */
   run(name: string, inputs: Record<string, Raw> | readonly Raw[], attributes: Attributes = {}): Raw {
     this.activate();
-    return this.#engine.runKernel<Raw>(name, inputs as NamedTensorMap, attributes as never);
+    return this.engine.runKernel<Raw>(name, inputs as NamedTensorMap, attributes as never);
   }
 
   /** Frees what `body` made, but for the tensors in its result. */
   tidy<T extends Raw | Readonly<Record<keyof T, Raw>>>(body: () => T): T {
-    return this.#engine.tidy(body as () => never);
+    return this.engine.tidy(body as () => never);
   }
 
   /** A tensor over `values`, which TensorFlow may go on using as its memory. */
   make(values: Float32Array | Int32Array, shape: readonly number[]): Raw {
     this.activate();
-    return this.#engine.makeTensor(values, [...shape], values instanceof Int32Array ? 'int32' : 'float32');
+    return this.engine.makeTensor(values, [...shape], values instanceof Int32Array ? 'int32' : 'float32');
   }
 
   read(x: Raw): Float32Array | Int32Array {
-    return this.#engine.readSync(x.dataId) as Float32Array | Int32Array;
+    return this.engine.readSync(x.dataId) as Float32Array | Int32Array;
   }
 
   /** A scalar that lives as long as the device. */
   scalar(value: number): Raw {
     const known = this.#scalars.get(value);
     if (known) return known;
-    const made = this.#engine.keep(this.make(Float32Array.of(value), []));
+    const made = this.engine.keep(this.make(Float32Array.of(value), []));
     this.#scalars.set(value, made);
     return made;
   }
@@ -163,6 +157,15 @@ export class Kernels {
     return result;
   }
 
+  /** The two halves of the last dimension exchanged. */
+  swapHalves(x: Raw): Raw {
+    const half = (x.shape[x.rank - 1] ?? 0) / 2;
+    return this.tidy(() => {
+      const halves = this.reshape(x, [x.size / (2 * half), 2, half]);
+      return this.reshape(this.run('Reverse', { x: halves }, { dims: [1] }), x.shape);
+    });
+  }
+
   /** x with `before` and `after` rows of zeros around it. */
   padRows(x: Raw, before: number, after: number): Raw {
     const paddings = x.shape.map((_, i) => (i === 0 ? [before, after] : [0, 0]));
@@ -176,6 +179,6 @@ export class Kernels {
 
   /** Makes this device's backend the active one; it was initialised before, so this takes effect at once. */
   activate(): void {
-    if (this.#engine.backendName !== this.backend) void this.#engine.setBackend(this.backend);
+    if (this.engine.backendName !== this.backend) void this.engine.setBackend(this.backend);
   }
 }

@@ -34,10 +34,10 @@ export function perHeads<Some extends Tensors & Record<keyof Some, Raw>, Name ex
   if (headsTogether(backend, tensors)) return kernels.tidy(() => body(tensors));
   const { kvHeads } = headsOf(tensors);
   return kernels.tidy(() => {
-    const parts = Array.from({ length: kvHeads }, (_, kvHead) => {
-      const own = mapRecord(tensors, (x) => headsOfOne(kernels, x, kvHead, kvHeads));
-      return kernels.tidy(() => body(own));
-    });
+    const apart = mapRecord(tensors, (x) => byKvHead(kernels, x, kvHeads));
+    const parts = Array.from({ length: kvHeads }, (_, kvHead) =>
+      kernels.tidy(() => body(mapRecord(apart, (x, name) => headsOfOne(kernels, x, kvHead, tensors[name].shape)))),
+    );
     return joinEach(kernels, parts, 1);
   });
 }
@@ -112,9 +112,16 @@ function joinEach<Name extends string>(kernels: Kernels, parts: readonly Record<
   return mapRecord(at(parts, 0), (_, name) => joined(name));
 }
 
-function headsOfOne(kernels: Kernels, x: Raw, kvHead: number, kvHeads: number): Raw {
-  const count = (x.shape[1] ?? 0) / kvHeads;
-  return kernels.slice(x, 1, kvHead * count, count);
+/** (rows, heads, headDim) as (kvHeads, rows, heads / kvHeads * headDim), so that the heads of one KV head lie together. */
+function byKvHead(kernels: Kernels, x: Raw, kvHeads: number): Raw {
+  const rows = x.shape[0] ?? 0;
+  return kernels.transpose(kernels.reshape(x, [rows, kvHeads, x.size / (rows * kvHeads)]), [1, 0, 2]);
+}
+
+/** The heads of one KV head, (rows, heads / kvHeads, headDim), of a tensor that had `shape` before `byKvHead`. */
+function headsOfOne(kernels: Kernels, apart: Raw, kvHead: number, shape: readonly number[]): Raw {
+  const [rows = 0, heads = 0, headDim = 0] = shape;
+  return kernels.reshape(kernels.slice(apart, 0, kvHead, 1), [rows, heads / (apart.shape[0] ?? 1), headDim]);
 }
 
 function mapRecord<Some extends Readonly<Record<keyof Some, Raw>>>(record: Some, map: (x: Raw, name: keyof Some & string) => Raw): Some {

@@ -19,11 +19,7 @@ export function signedHalves(k: Kernels, sin: Raw, direction: 'forward' | 'backw
 
 /** x (tokens, heads, headDim) rotated by tables made above. */
 export function rotate(k: Kernels, x: Raw, cos: Raw, sin: Raw): Raw {
-  return k.tidy(() => {
-    const half = (x.shape[2] ?? 0) / 2;
-    const swapped = k.concat([k.slice(x, 2, half, half), k.slice(x, 2, 0, half)], 2);
-    return k.add(k.mul(x, cos), k.mul(swapped, sin));
-  });
+  return k.tidy(() => k.add(k.mul(x, cos), k.mul(k.swapHalves(x), sin)));
 }
 
 function overHeads(k: Kernels, table: Raw): Raw {
