@@ -64,6 +64,19 @@ const CASES: readonly HybridCase[] = [
     groups: [{ kvHeads: [1, 4], window: { sink: 4, recent: 8, block: 4 } }, { kvHeads: [], spare: 1 }, { kvHeads: [0, 2, 3, 5] }],
   },
   {
+    heads: 2,
+    kvHeads: 2,
+    headDim: 4,
+    title: 'more queries than are computed at a time',
+    tokens: 320,
+    queryStart: 20,
+    queries: 300,
+    groups: [
+      { kvHeads: [1], spare: 1 },
+      { kvHeads: [0], held: range(4, 320), window: { sink: 0, recent: 40, block: 1 } },
+    ],
+  },
+  {
     heads: 8,
     kvHeads: 2,
     headDim: 128,

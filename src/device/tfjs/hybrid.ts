@@ -7,7 +7,7 @@ import { windowSees, type Window } from '../device.js';
 import type { Backend } from './backend.js';
 import { queriesByToken } from './heads.js';
 import type { Raw } from './kernels.js';
-import { consecutive, HIDDEN, length, MAX_SCORES, rangesBias, type Piece, type Range } from './pieces.js';
+import { consecutive, HIDDEN, length, MAX_QUERIES, MAX_SCORES, rangesBias, type Piece, type Range } from './pieces.js';
 import { headsOf, headsTogether, perHeads, perPiece, score, softmaxInstead, type Tensors } from './piecewise.js';
 
 /** As `KeyValues` of ../device.ts. */
@@ -66,11 +66,11 @@ function attendPiece(backend: Backend, tensors: Tensors, piece: Piece): { out: R
   return { out: queriesByToken(kernels, out, headsOf(tensors)) };
 }
 
-/** As many queries at a time as MAX_SCORES allows. */
+/** As many queries at a time as the limits of a piece allow. */
 function plan(backend: Backend, tensors: Tensors, keyValues: Group, queryStart: number): Piece[] {
   const { kvHeads, group } = headsOf(tensors);
   const heads = headsTogether(backend, tensors) ? kvHeads * group : group;
-  const step = Math.max(1, Math.floor(MAX_SCORES / (heads * keyValues.keyCount)));
+  const step = Math.max(1, Math.min(MAX_QUERIES, Math.floor(MAX_SCORES / (heads * keyValues.keyCount))));
   const tokens = tensors.q.shape[0] ?? 0;
   return Array.from({ length: Math.ceil(tokens / step) }, (_, i) => {
     const queries = { start: i * step, end: Math.min(tokens, (i + 1) * step) };

@@ -31,7 +31,7 @@ export const HIDDEN = -1e30;
 /** 32 MiB of float32 scores at a time, over all heads. */
 export const MAX_SCORES = 2 ** 23;
 /** Of a piece: the fewer, the fewer keys are computed for queries that do not see them. */
-const MAX_QUERIES = 256;
+export const MAX_QUERIES = 256;
 /** Windows smaller than this still take as many positions at a time, for the sake of the matrix products. */
 const MIN_SPAN = 128;
 
