@@ -51,7 +51,7 @@ const WORK: readonly Work[] = [
     args: ['step', '--tokens', '1024', '--labelled', '1024', '--repeats', '5'],
     tolerance: 1e-3,
   },
-  { title: 'decoded token at 1,024', args: ['decode', '--tokens', '1024', '--repeats', '100'], tolerance: 0 },
+  { title: 'decoded token at 1,024', args: ['decode', '--tokens', '1024', '--repeats', '300'], tolerance: 0 },
   ...[512, 1024, 2048].map((tokens) => ({
     title: `attention, ${tokens} tokens`,
     args: ['attention', '--tokens', String(tokens), '--repeats', '10'],
