@@ -180,7 +180,11 @@ describeFused('fused operations', () => {
     expect([...device.download(view)]).toEqual([0, 0, 1, 2, 0, 0]);
     expect([...device.download(copy)]).toEqual([0, 0, 1, 2, 1, 2]);
     expect(device.fused.calls()['DuoWriteRows']).toBe(before + 1);
-    device.free(view, copy, rows);
+    const kept = device.concatRows([copy]);
+    const written = device.writeRows(copy, rows, 0);
+    expect([...device.download(kept)]).toEqual([0, 0, 1, 2, 1, 2]);
+    expect([...device.download(written)]).toEqual([1, 2, 1, 2, 1, 2]);
+    device.free(view, kept, written, rows);
   });
 
   test('a decode step over groups in any order of keys equals attention over all of them', () => {

@@ -38,11 +38,17 @@ export class FusedDevice extends TfjsDevice {
   }
 
   override gatherRows(x: Tensor, indices: Int32Array): Tensor {
-    return this.own(this.fused.gatherRows(rawOf(x), indices));
+    return x.dtype === 'f32' ? this.own(this.fused.gatherRows(rawOf(x), indices)) : super.gatherRows(x, indices);
   }
 
   override sliceRows(x: Tensor, start: number, count: number): Tensor {
     return this.gatherRows(x, consecutive(start, count));
+  }
+
+  /** One part is copied, too: TensorFlow would share its memory, which a later writeRows into that part would change. */
+  override concatRows(parts: readonly Tensor[]): Tensor {
+    const [first] = parts;
+    return first && parts.length === 1 ? this.sliceRows(first, 0, first.shape[0] ?? 0) : super.concatRows(parts);
   }
 
   override gatherHeads(x: Tensor, heads: readonly number[]): Tensor {
