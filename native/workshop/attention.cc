@@ -1,7 +1,7 @@
 // Workshop of the CPU attention kernels: a plain reference in float64, checks over many shapes, and timings.
 //
-//   g++ -std=c++17 -O3 -march=native -pthread native/workshop/attention.cc -o /tmp/attention && /tmp/attention [threads]
-//   g++ -std=c++17 -O1 -g -march=native -fsanitize=address,undefined -pthread native/workshop/attention.cc -o /tmp/attention && /tmp/attention check
+//   g++ -std=c++17 -O3 -march=native -pthread native/workshop/attention.cc -o attention && ./attention [threads]
+//   g++ -std=c++17 -O1 -g -march=native -fsanitize=address,undefined -pthread native/workshop/attention.cc -o attention && ./attention check
 #include <cstdio>
 #include <cstring>
 #include <random>

@@ -1,7 +1,7 @@
 // Workshop of the products and of the small operations: float64 references, checks over many shapes, and timings.
 //
-//   g++ -std=c++17 -O3 -march=native -pthread native/workshop/matmul.cc -o /tmp/matmul && /tmp/matmul [threads]
-//   g++ -std=c++17 -O1 -g -march=native -fsanitize=address,undefined -pthread native/workshop/matmul.cc -o /tmp/matmul && /tmp/matmul check
+//   g++ -std=c++17 -O3 -march=native -pthread native/workshop/matmul.cc -o matmul && ./matmul [threads]
+//   g++ -std=c++17 -O1 -g -march=native -fsanitize=address,undefined -pthread native/workshop/matmul.cc -o matmul && ./matmul check
 #include "../kernels/cpu/matmul.h"
 
 #include <cmath>
