@@ -106,7 +106,8 @@ function oneStep(
   const labelled = indicesOf(sample.labels);
   const { distill, gradients } = twoWayStep(model, sample.ids, labelled, gates, settings);
   const penalty = regularization(gates, settings.regularization);
-  const total = flatten(regularizationGradient(gates, settings.regularization)).map((value, i) => value + at(flatten(gradients), i));
+  const fromPenalty = flatten(regularizationGradient(gates, settings.regularization));
+  const total = flatten(gradients).map((value, i) => at(fromPenalty, i) + value);
   const learningRate = settings.learningRate * learningRateFactor(state.step, settings.steps);
   const updated = adamStep(flatten(gates), total, state.adam, learningRate);
   const raw = unflatten(updated.parameters, kvHeads);

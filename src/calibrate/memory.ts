@@ -2,6 +2,7 @@
 import { freemem } from 'node:os';
 import { MemoryError } from '../errors.js';
 import type { ModelConfig } from '../model/config.js';
+import { formatBytes } from '../report/format.js';
 
 /** Everything is float32 on the CPU. */
 const ELEMENT_BYTES = 4;
@@ -65,10 +66,4 @@ export function checkMemory(plan: MemoryPlan, contextTokens: number): void {
     expected: `at most ${formatBytes(plan.availableBytes)}`,
     hint: 'lower --max-tokens, or use a smaller model',
   });
-}
-
-export function formatBytes(bytes: number): string {
-  const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB'];
-  const power = Math.min(units.length - 1, Math.max(0, Math.floor(Math.log2(Math.max(bytes, 1)) / 10)));
-  return `${(bytes / 1024 ** power).toFixed(power === 0 ? 0 : 1)} ${units[power] ?? ''}`;
 }

@@ -2,7 +2,7 @@
 import { at } from '../errors.js';
 import { logits } from '../model/layer.js';
 import type { Model } from '../model/model.js';
-import { flatten, unflatten } from './gates.js';
+import { maskOf } from '../pattern/mask.js';
 import type { Gates } from './gates.js';
 import { regularization } from './loss.js';
 import { indicesOf } from './sample.js';
@@ -56,15 +56,10 @@ function passkeyAccuracy(model: Model, settings: CalibrationSettings, sample: Ca
   return right.length / answers.length;
 }
 
-/** Gates as a mask: 1 for the highest half, 0 for the rest; among equals the lower (layer, head) stays full. */
+/** The mask that keeps the highest half of the heads, as gates: 1 or 0. */
 function topHalf(gates: Gates): Float32Array[] {
-  const values = flatten(gates);
-  const order = [...values.keys()].sort((a, b) => at(values, b) - at(values, a) || a - b);
-  const full = new Set(order.slice(0, Math.floor(values.length / 2)));
-  return unflatten(
-    values.map((_, i) => (full.has(i) ? 1 : 0)),
-    at(gates, 0).length,
-  );
+  const heads = gates.length * at(gates, 0).length;
+  return maskOf(gates, Math.floor(heads / 2)).map((row) => Float32Array.from(row, Number));
 }
 
 function mean(values: readonly number[]): number {
