@@ -28,9 +28,9 @@ describe('the README', () => {
     expect(quick.length).toBeGreaterThan(6);
   });
 
-  test.each(ours)('has a command that the program parses: $line', ({ line }) => {
+  test.each(ours)('has a command that the program parses: $line', async ({ line }) => {
     const quiet = { write: () => undefined };
-    expect(parse(shellWords(line).slice(1), { stdout: quiet, stderr: quiet })).toBeDefined();
+    expect(await parse(shellWords(line).slice(1), { stdout: quiet, stderr: quiet })).toBeDefined();
   });
 
   test.each(commands.filter(({ line }) => line.startsWith('npm run ')))('names a script that exists: $line', ({ line }) => {

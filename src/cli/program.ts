@@ -3,19 +3,18 @@
  * settings, runs the command, prints its result and gives the exit code; it never ends the process.
  */
 import { Command as Commander, CommanderError } from 'commander';
-import { stringify } from 'yaml';
 import type { z } from 'zod';
-import { environmentValues, readConfigFile, resolve } from '../config/resolve.js';
+import { environmentValues, resolve } from '../config/resolve.js';
 import type { Resolved } from '../config/resolve.js';
 import { InputError } from '../errors.js';
 import type { ExitCode, Warning } from '../errors.js';
 import { TOOL, VERSION } from '../version.js';
 import type { Command, CommandResult, Io } from './command.js';
-import { COMMANDS } from './commands/index.js';
+import { loadCommands } from './commands/index.js';
 import { COMMON_FLAGS, FLAGS } from './flags.js';
 import type { FlagName } from './flags.js';
 import { errorJson, exitCodeOf, renderError, renderWarning } from './render.js';
-import { createProgress } from './ui/progress.js';
+import { openProgress } from './ui/open-progress.js';
 
 /** What the program needs of the process; tests give their own. */
 export interface Terminal {
@@ -42,12 +41,12 @@ export async function run(argv: readonly string[], terminal: Terminal): Promise<
     : 'text';
   const warnings: Warning[] = [];
   try {
-    const call = parse(argv, terminal);
+    const call = await parse(argv, terminal);
     if (call === undefined) return 0;
-    const settings = resolveSettings(call, terminal.environment);
+    const settings = await resolveSettings(call, terminal.environment);
     format = settings.values['format'];
     if (settings.values['printConfig'] === true) {
-      terminal.stdout.write(renderSettings(withFilled(call.command, settings), format === 'json'));
+      terminal.stdout.write(await renderSettings(withFilled(call.command, settings), format === 'json'));
       return 0;
     }
     return await execute(call, settings, terminal, warnings);
@@ -61,9 +60,9 @@ export async function run(argv: readonly string[], terminal: Terminal): Promise<
 }
 
 /** Parses a command line; undefined when commander printed help or the version. @throws CommanderError, InputError */
-export function parse(argv: readonly string[], terminal: Pick<Terminal, 'stdout' | 'stderr'>): Call | undefined {
+export async function parse(argv: readonly string[], terminal: Pick<Terminal, 'stdout' | 'stderr'>): Promise<Call | undefined> {
   let call: Call | undefined;
-  const program = buildProgram(terminal, (found) => (call = found));
+  const program = buildProgram(await loadCommands(argv[0]), terminal, (found) => (call = found));
   if (argv.length === 0) {
     program.outputHelp();
     return undefined;
@@ -72,7 +71,11 @@ export function parse(argv: readonly string[], terminal: Pick<Terminal, 'stdout'
   return call;
 }
 
-export function buildProgram(terminal: Pick<Terminal, 'stdout' | 'stderr'>, onCall: (call: Call) => void): Commander {
+function buildProgram(
+  commands: readonly Command[],
+  terminal: Pick<Terminal, 'stdout' | 'stderr'>,
+  onCall: (call: Call) => void,
+): Commander {
   const output = { writeOut: (text: string) => terminal.stdout.write(text), writeErr: (text: string) => terminal.stderr.write(text) };
   const program = new Commander('duo').version(VERSION, '--version', 'print the version').configureOutput(output).exitOverride();
   // A subcommand may have flags of the same name as its parent's: those after its name are its own.
@@ -82,7 +85,7 @@ export function buildProgram(terminal: Pick<Terminal, 'stdout' | 'stderr'>, onCa
     'after',
     '\nExit codes: 0 done, 1 failed, 2 usage or input, 3 a gate failed, 4 environment, 5 out of memory, 130 interrupted.',
   );
-  for (const command of COMMANDS) addCommand(program, command, onCall);
+  for (const command of commands) addCommand(program, command, onCall);
   return program;
 }
 
@@ -114,14 +117,14 @@ function helpOf(command: Command, name: FlagName): string {
   return shown === undefined ? help : `${help} (default: ${shown as string | number | boolean})`;
 }
 
-function resolveSettings(call: Call, environment: Terminal['environment']): Resolved {
+async function resolveSettings(call: Call, environment: Terminal['environment']): Promise<Resolved> {
   const names = flagsOf(call.command);
   const schemas: Record<string, z.ZodType> = Object.fromEntries(names.map((name) => [name, FLAGS[name].schema]));
   const { configIsInput } = call.command;
   const file = (configIsInput ? undefined : call.flags['config']) ?? environment['DUO_CONFIG'];
   return resolve(schemas, {
     defaults: { ...COMMON_DEFAULTS, ...call.command.defaults },
-    file: typeof file === 'string' ? readConfigFile(file) : {},
+    file: typeof file === 'string' ? (await import('../config/read-file.js')).readConfigFile(file) : {},
     environment: environmentValues(
       names.filter((name) => name !== 'config' || !configIsInput),
       environment,
@@ -138,9 +141,10 @@ function withFilled(command: Command, settings: Resolved): Resolved {
   return { values: { ...settings.values, ...Object.fromEntries(known) }, origins: { ...settings.origins, ...origins } };
 }
 
-function renderSettings(settings: Resolved, json: boolean): string {
+async function renderSettings(settings: Resolved, json: boolean): Promise<string> {
   if (json)
     return `${JSON.stringify({ schema: 'duo-config/1', tool: TOOL, values: settings.values, origins: settings.origins }, null, 2)}\n`;
+  const { stringify } = await import('yaml');
   const { printConfig: _shown, config: _file, ...values } = settings.values;
   return Object.entries(values)
     .map(([name, value]) => `${stringify({ [name]: value }).trimEnd()}  # ${settings.origins[name] ?? 'default'}\n`)
@@ -151,7 +155,7 @@ async function execute(call: Call, settings: Resolved, terminal: Terminal, warni
   const json = settings.values['format'] === 'json';
   const errorColor = hasColor(terminal.stderr, terminal.environment);
   const live = isLive(settings.values['progress'], terminal);
-  const progress = createProgress(settings.values['progress'] === 'none' ? 'none' : live ? 'live' : 'plain', terminal.stderr);
+  const progress = await openProgress(settings.values['progress'] === 'none' ? 'none' : live ? 'live' : 'plain', terminal.stderr);
   const io: Io = {
     write: (text) => (json ? undefined : terminal.stdout.write(text)),
     note: (text) => (json ? undefined : progress.pause(() => terminal.stderr.write(text))),

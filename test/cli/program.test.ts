@@ -1,7 +1,7 @@
 /** The command line as a whole: the table of flags, help, errors and exit codes, through the real program. */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { COMMANDS } from '../../src/cli/commands/index.js';
+import { loadCommands } from '../../src/cli/commands/index.js';
 import { COMMON_FLAGS, FLAGS } from '../../src/cli/flags.js';
 import type { FlagName } from '../../src/cli/flags.js';
 import { parse, run } from '../../src/cli/program.js';
@@ -11,6 +11,7 @@ import { shellWords } from '../helpers/shell-words.js';
 import { temporaryFolder } from '../helpers/temporary.js';
 
 const folder = temporaryFolder();
+const COMMANDS = await loadCommands();
 
 interface Said {
   readonly code: ExitCode;
@@ -51,9 +52,9 @@ describe('the table of flags', () => {
 });
 
 describe.each(everyCommand(COMMANDS).map((command) => [command.name, command] as const))('duo %s', (_name, command) => {
-  test.each(command.examples)('has an example that parses: %s', (line) => {
+  test.each(command.examples)('has an example that parses: %s', async (line) => {
     const quiet = { write: () => undefined };
-    const call = parse(shellWords(line).slice(1), { stdout: quiet, stderr: quiet });
+    const call = await parse(shellWords(line).slice(1), { stdout: quiet, stderr: quiet });
     expect([command.name, ...command.subcommands.map(({ name }) => name)]).toContain(call?.command.name);
   });
 });

@@ -1,6 +1,5 @@
 /** `duo doctor`: what was found, what is missing, and the command that mends each. */
 import { totalmem } from 'node:os';
-import { inspectRuntime } from '../../device/inspect.js';
 import type { Check, RuntimeReport } from '../../device/inspect.js';
 import { readModelInfo } from '../../model/load.js';
 import type { ModelInfo } from '../../model/load.js';
@@ -17,6 +16,7 @@ export const doctorCommand = defineCommand({
     const { environment, signal } = io;
     // First, so that a wrong path is said at once.
     const model = options.model === undefined ? undefined : describeModel(readModelInfo(options.model, io.warn));
+    const { inspectRuntime } = await import('../../device/inspect.js');
     const report = await inspectRuntime({ environment, signal, device: options.device, threads: options.threads });
     const checks = [...report.checks, ...(model?.checks ?? [])];
     return {

@@ -1,5 +1,4 @@
-/** Progress on stderr: a bar with an ETA on a terminal, a plain line every few seconds elsewhere. */
-import { Presets, SingleBar } from 'cli-progress';
+/** Progress on stderr: what every view of it has, and the plain one. */
 import type { OnProgress, Progress } from '../../progress.js';
 
 export interface ProgressView {
@@ -9,19 +8,14 @@ export interface ProgressView {
   readonly end: () => void;
 }
 
-interface Stream {
+export interface Stream {
   write(text: string): unknown;
 }
 
 /** Work shorter than this shows nothing. */
-const QUIET_MS = 2_000;
+export const QUIET_MS = 2_000;
 /** Plain lines come this often at most. */
 const LINE_MS = 5_000;
-
-export function createProgress(mode: 'live' | 'plain' | 'none', stream: Stream, now: () => number = Date.now): ProgressView {
-  if (mode === 'none') return { report: () => undefined, pause: (write) => write(), end: () => undefined };
-  return mode === 'live' ? liveBar(stream, now) : plainLines(stream, now);
-}
 
 /** `12 s`, `3 min 20 s`, `2 h 5 min`. */
 export function formatDuration(ms: number): string {
@@ -36,7 +30,8 @@ export function etaMs(progress: Progress, startedMs: number, nowMs: number): num
   return progress.done === 0 ? Number.NaN : ((nowMs - startedMs) / progress.done) * (progress.total - progress.done);
 }
 
-function plainLines(stream: Stream, now: () => number): ProgressView {
+/** A plain line every few seconds. */
+export function plainLines(stream: Stream, now: () => number): ProgressView {
   let stage = '';
   let startedMs = 0;
   let lastMs = 0;
@@ -52,44 +47,4 @@ function plainLines(stream: Stream, now: () => number): ProgressView {
     );
   };
   return { report, pause: (write) => write(), end: () => undefined };
-}
-
-function liveBar(stream: Stream, now: () => number): ProgressView {
-  let bar: SingleBar | undefined;
-  let stage = '';
-  let startedMs = 0;
-  const stop = (): void => {
-    bar?.stop();
-    bar = undefined;
-  };
-  const report: OnProgress = (progress) => {
-    const nowMs = now();
-    if (progress.stage !== stage) {
-      stop();
-      [stage, startedMs] = [progress.stage, nowMs];
-    }
-    if (bar === undefined && nowMs - startedMs < QUIET_MS) return;
-    const eta = etaMs(progress, startedMs, nowMs);
-    const payload = { note: progress.note ?? '', left: Number.isFinite(eta) ? formatDuration(eta) : '?' };
-    if (bar === undefined) {
-      bar = new SingleBar(
-        {
-          format: `${stage} {bar} {value}/{total} {left} left {note}`,
-          stream: stream as NodeJS.WritableStream,
-          hideCursor: true,
-          clearOnComplete: true,
-          fps: 10,
-        },
-        Presets.shades_classic,
-      );
-      bar.start(progress.total, progress.done, payload);
-    }
-    bar.setTotal(progress.total);
-    bar.update(progress.done, payload);
-  };
-  const pause = (write: () => void): void => {
-    stop();
-    write();
-  };
-  return { report, pause, end: stop };
 }
