@@ -12,7 +12,8 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { openDevice } from '../../src/device/runtime.js';
 import { at } from '../../src/errors.js';
-import { FAMILIES, plannedTensors } from '../../src/model/families.js';
+import { FAMILIES } from '../../src/model/families.js';
+import { plannedTensors } from '../../src/model/plan.js';
 import { loadModel } from '../../src/model/load.js';
 import { parseConfig } from '../../src/model/read-config.js';
 
@@ -44,7 +45,7 @@ const ELEMENT_BYTES = { F32: 4, F16: 2, BF16: 2 } as const;
 export function writeCheckpoint(folder: string, dtype: keyof typeof ELEMENT_BYTES): string {
   mkdirSync(folder, { recursive: true });
   writeFileSync(join(folder, 'config.json'), JSON.stringify(CONFIG));
-  const planned = plannedTensors(at(FAMILIES, 0), parseConfig(CONFIG, folder).config);
+  const planned = plannedTensors(at(FAMILIES, 0).tensors, parseConfig(CONFIG, folder).config);
   let end = 0;
   const entries = planned.map(({ name, shape }) => {
     const begin = end;

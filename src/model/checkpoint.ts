@@ -9,12 +9,16 @@ import { InputError } from '../errors.js';
 import type { Warn } from '../errors.js';
 import { PACKAGE_ROOT } from '../version.js';
 import type { ModelConfig } from './config.js';
-import { belongsToLayer, plannedTensors } from './families.js';
-import type { Family, PlannedTensor } from './families.js';
+import type { Family, StoredPart } from './families.js';
 import { findFile, modelFolder, readJsonObject } from './files.js';
+import type { Tokenizer } from './model.js';
+import { belongsToLayer, plannedTensors } from './plan.js';
+import type { PlannedTensor, PlannedWeight } from './plan.js';
 import { readConfig, readGenerationEndTokens } from './read-config.js';
-import { isWeightDtype, readSafetensors } from './safetensors.js';
-import type { SafetensorsFile, StoredTensor } from './safetensors.js';
+import { readSafetensors } from './safetensors.js';
+import { hasTokenizer, readTokenizer } from './tokenizer.js';
+import { isWeightDtype, weightDtypes } from './weight-file.js';
+import type { StoredTensor, WeightFile } from './weight-file.js';
 
 const WHOLE = 'model.safetensors';
 const INDEX = 'model.safetensors.index.json';
@@ -23,22 +27,33 @@ const MAX_INDEX_BYTES = 32 << 20;
 const MAX_SHARDS = 10_000;
 
 export interface Checkpoint {
-  /** The folder, links followed. */
-  readonly folder: string;
-  /** Name for people: the folder's name. */
+  /** The folder, or the GGUF file; links followed. */
+  readonly path: string;
+  /** Name for people: the folder's or the file's name. */
   readonly id: string;
   readonly family: Family;
   readonly config: ModelConfig;
   /** Every id that ends a generation: generation_config.json's, else config.json's, else none. */
   readonly endTokens: readonly number[];
   /** Weight files in the order of their names. */
-  readonly files: readonly SafetensorsFile[];
+  readonly files: readonly WeightFile[];
   /** What the model needs, each found and of the right shape, in the order of the files. */
   readonly tensors: readonly CheckpointTensor[];
+  /** Rows of Q and K (weights and biases) are stored so that rope pairs neighbours; see GgufLayout. */
+  readonly pairedRows: boolean;
+  readonly hasTokenizer: boolean;
+  /** @throws InputError when it is malformed or not supported; where there is none, the result says so when it is used. */
+  readonly readTokenizer: () => Tokenizer;
 }
 
-export interface CheckpointTensor extends StoredTensor {
-  readonly file: SafetensorsFile;
+/** A tensor in one of the files. */
+export interface PlacedTensor extends StoredTensor {
+  readonly file: WeightFile;
+}
+
+/** A tensor the model needs, with the weights that lie in its rows. */
+export interface CheckpointTensor extends PlacedTensor {
+  readonly weights: readonly PlannedWeight[];
 }
 
 /** The embedded reference model. */
@@ -54,19 +69,43 @@ export function openCheckpoint(path: string, warn: Warn): Checkpoint {
   const folder = modelFolder(path);
   const { family, config, endTokens } = readConfig(folder);
   const { files, placed } = openWeights(folder);
-  const tensors = plannedTensors(family, config).map((planned) => findTensor(planned, placed, config, folder));
-  reportUnused(family, config, placed, tensors, warn);
   const ends = readGenerationEndTokens(folder) ?? endTokens;
   warnOfEndTokens(ends, config, warn);
-  const order = new Map(files.map((file, index) => [file, index]));
-  const position = (tensor: CheckpointTensor): number => order.get(tensor.file) ?? 0;
-  const sorted = tensors.sort((a, b) => position(a) - position(b) || a.start - b.start);
-  return { folder, id: basename(folder), family, config, endTokens: ends, files, tensors: sorted };
+  return {
+    path: folder,
+    id: basename(folder),
+    family,
+    config,
+    endTokens: ends,
+    files,
+    tensors: neededTensors({ family, parts: family.tensors, config, placed, source: folder }, files, warn),
+    pairedRows: false,
+    hasTokenizer: hasTokenizer(folder),
+    readTokenizer: () => readTokenizer(folder, config.vocab),
+  };
 }
 
-type Placed = ReadonlyMap<string, CheckpointTensor>;
+type Placed = ReadonlyMap<string, PlacedTensor>;
 
-function openWeights(folder: string): { files: readonly SafetensorsFile[]; placed: Placed } {
+/** What tensors are looked for, where, and why. */
+export interface TensorSearch {
+  readonly family: Family;
+  readonly parts: readonly StoredPart[];
+  readonly config: ModelConfig;
+  readonly placed: Placed;
+  readonly source: string;
+}
+
+/** The tensors a model needs, each found and of the right shape, in the order of the files. @throws InputError */
+export function neededTensors(search: TensorSearch, files: readonly WeightFile[], warn: Warn): CheckpointTensor[] {
+  const tensors = plannedTensors(search.parts, search.config).map((planned) => findTensor(planned, search));
+  reportUnused(search, tensors, warn);
+  const order = new Map(files.map((file, index) => [file, index]));
+  const position = (tensor: PlacedTensor): number => order.get(tensor.file) ?? 0;
+  return tensors.sort((a, b) => position(a) - position(b) || a.start - b.start);
+}
+
+function openWeights(folder: string): { files: readonly WeightFile[]; placed: Placed } {
   const whole = findFile(folder, WHOLE);
   if (whole !== undefined) {
     const file = readSafetensors(whole);
@@ -86,7 +125,7 @@ function openWeights(folder: string): { files: readonly SafetensorsFile[]; place
 
 const weightMapSchema = z.record(z.string(), z.string());
 
-function openShards(folder: string, index: string): { files: readonly SafetensorsFile[]; placed: Placed } {
+function openShards(folder: string, index: string): { files: readonly WeightFile[]; placed: Placed } {
   const fail = (what: string): InputError => new InputError({ code: 'shard_index', what: `${INDEX}: ${what}`, given: index });
   const parsed = weightMapSchema.safeParse(readJsonObject(index, MAX_INDEX_BYTES)['weight_map']);
   if (!parsed.success) throw fail('no weight_map object of tensor names and file names');
@@ -94,7 +133,7 @@ function openShards(folder: string, index: string): { files: readonly Safetensor
   const names = [...new Set(weightMap.map(([, shard]) => shard))].sort();
   if (names.length > MAX_SHARDS) throw fail(`${names.length} shards, expected at most ${MAX_SHARDS}`);
   const shards = new Map(names.map((name) => [name, openShard(folder, name, fail)]));
-  const placed = weightMap.map(([name, shard]): [string, CheckpointTensor] => {
+  const placed = weightMap.map(([name, shard]): [string, PlacedTensor] => {
     const file = shards.get(shard);
     const tensor = file?.tensors.get(name);
     if (file === undefined || tensor === undefined) throw fail(`it says that ${name} is in ${shard}, but that file does not hold it`);
@@ -103,29 +142,29 @@ function openShards(folder: string, index: string): { files: readonly Safetensor
   return { files: [...shards.values()], placed: new Map(placed) };
 }
 
-function openShard(folder: string, name: string, fail: (what: string) => InputError): SafetensorsFile {
+function openShard(folder: string, name: string, fail: (what: string) => InputError): WeightFile {
   if (/[/\\]/.test(name) || name.startsWith('..')) throw fail(`shard name ${JSON.stringify(name)} leaves the model folder`);
   const path = findFile(folder, name);
   if (path === undefined) throw fail(`shard ${JSON.stringify(name)} is not in the folder`);
   return readSafetensors(path);
 }
 
-function findTensor(planned: PlannedTensor, placed: Placed, config: ModelConfig, folder: string): CheckpointTensor {
-  const { name, shape, shapeKeys } = planned;
+function findTensor(planned: PlannedTensor, { placed, config, source }: TensorSearch): CheckpointTensor {
+  const { name, shape, shapeKeys, weights } = planned;
   const tensor = placed.get(name);
   if (tensor === undefined) {
     const why = name.startsWith('lm_head') ? ' (tie_word_embeddings is false)' : '';
     throw new InputError({
       code: 'tensor_missing',
       what: `missing tensor ${name}${why}`,
-      given: folder,
-      expected: `a checkpoint of ${config.layers} layers, as config.json says`,
+      given: source,
+      expected: `a checkpoint of ${config.layers} layers, as its config says`,
     });
   }
   if (tensor.shape.length !== shape.length || shape.some((size, i) => size !== tensor.shape[i]))
     throw new InputError({
       code: 'tensor_shape',
-      what: `tensor ${name}: shape [${tensor.shape.join(', ')}] does not fit config.json`,
+      what: `tensor ${name}: shape [${tensor.shape.join(', ')}] does not fit the config`,
       given: tensor.file.path,
       expected: `[${shape.join(', ')}] (${shapeKeys})`,
     });
@@ -134,23 +173,24 @@ function findTensor(planned: PlannedTensor, placed: Placed, config: ModelConfig,
       code: 'tensor_dtype',
       what: `tensor ${name}: dtype ${tensor.dtype} is not supported`,
       given: tensor.file.path,
-      expected: 'F32, F16 or BF16',
+      expected: weightDtypes(),
     });
-  return tensor;
+  return { ...tensor, weights };
 }
 
 /** An unknown part of a layer would change the result and is refused; anything else unused is a warning. */
-function reportUnused(family: Family, config: ModelConfig, placed: Placed, needed: readonly StoredTensor[], warn: Warn): void {
+function reportUnused({ family, parts, config, placed }: TensorSearch, needed: readonly StoredTensor[], warn: Warn): void {
   const known = new Set(needed.map((tensor) => tensor.name));
   const unused = [...placed.keys()].filter((name) => !known.has(name) && !family.ignored.some((pattern) => pattern.test(name)));
-  const foreign = unused.find((name) => belongsToLayer(family, config, name));
+  const foreign = unused.find((name) => belongsToLayer(parts, config, name));
   if (foreign !== undefined)
     throw new InputError({
       code: 'tensor_unexpected',
       what: `unexpected tensor ${foreign}: a ${family.name} layer has no such part, and leaving it out would change the result`,
       given: placed.get(foreign)?.file.path ?? foreign,
     });
-  const surplus = unused.filter((name) => !(config.tied && name === family.names.head));
+  const head = parts.find((part) => part.slots.includes('head'))?.name;
+  const surplus = unused.filter((name) => !(config.tied && name === head));
   if (surplus.length > 0)
     warn({
       code: 'tensors_unused',

@@ -1,13 +1,25 @@
 /**
- * Model families as data. A family is one row: which `model_type` it is, what its tensors are called, and which settings
- * of config.json it does not compute and therefore refuses. Shapes follow from the config for every family alike.
+ * Model families as data. A family is one row: which `model_type` it is, which tensors a checkpoint holds and which weights
+ * lie in them, what config.json leaves out, and which settings are not computed and therefore refused. Shapes follow from
+ * the config for every family alike (plan.ts).
  */
 import type { ModelConfig } from './config.js';
+import type { Dimension } from './dimensions.js';
 import type { LayerWeights } from './model.js';
 
-type GlobalSlot = 'embedding' | 'finalNorm' | 'head';
-type LayerSlot = keyof LayerWeights;
+export type GlobalSlot = 'embedding' | 'finalNorm' | 'head';
+export type LayerSlot = keyof LayerWeights;
 export type Slot = GlobalSlot | LayerSlot;
+
+/** A stored tensor: the weights that lie in it, one below the other, and for which configs it exists (absent: all). */
+export interface StoredPart {
+  /** `{layer}` stands for the layer number. */
+  readonly name: string;
+  readonly slots: readonly Slot[];
+  readonly when?: (config: ModelConfig) => boolean;
+  /** Where it is not the slot's usual one (dimensions.ts). */
+  readonly shape?: readonly Dimension[];
+}
 
 export interface Family {
   /** `model_type` of config.json. */
@@ -16,103 +28,159 @@ export interface Family {
   readonly activations: readonly string[];
   /** Keys of config.json that must be absent, null or false: each would add something that is not computed. */
   readonly mustBeOff: readonly string[];
-  /** Tensor names; `{layer}` stands for the layer number. */
-  readonly names: Readonly<Record<Slot, string>>;
+  /** What transformers' config class takes for keys that are absent, where it is not what read-config.ts takes for all. */
+  readonly defaults: Readonly<Record<string, unknown>>;
+  /** Which layers have a sliding window of their own: none, every one when `sliding_window` is set, or as `layer_types` says. */
+  readonly slidingWindow: 'none' | 'every' | 'by-layer';
+  /** Some layers have no rotary embedding: `no_rope_layers`, or every `no_rope_layer_interval`-th. */
+  readonly noRopeLayers?: boolean;
+  readonly tensors: readonly StoredPart[];
   /** Tensors that old checkpoints carry and nothing needs. */
   readonly ignored: readonly RegExp[];
+  /** How GGUF files hold it; absent: not at all. */
+  readonly gguf?: GgufLayout;
 }
 
-const LLAMA_NAMES: Readonly<Record<Slot, string>> = {
-  embedding: 'model.embed_tokens.weight',
-  finalNorm: 'model.norm.weight',
-  head: 'lm_head.weight',
-  inputNorm: 'model.layers.{layer}.input_layernorm.weight',
-  q: 'model.layers.{layer}.self_attn.q_proj.weight',
-  k: 'model.layers.{layer}.self_attn.k_proj.weight',
-  v: 'model.layers.{layer}.self_attn.v_proj.weight',
-  o: 'model.layers.{layer}.self_attn.o_proj.weight',
-  postNorm: 'model.layers.{layer}.post_attention_layernorm.weight',
-  gate: 'model.layers.{layer}.mlp.gate_proj.weight',
-  up: 'model.layers.{layer}.mlp.up_proj.weight',
-  down: 'model.layers.{layer}.mlp.down_proj.weight',
-};
+export interface GgufLayout {
+  /** `general.architecture`. */
+  readonly architecture: string;
+  /** Rows of Q and K are stored so that rope pairs neighbours (2i, 2i + 1) of a head. */
+  readonly pairedRows: boolean;
+}
+
+const LAYER = 'model.layers.{layer}.';
+const hasAttentionBias = (config: ModelConfig): boolean => config.attentionBias;
+const hasMlpBias = (config: ModelConfig): boolean => config.mlpBias;
+
+const GLOBALS: readonly StoredPart[] = [
+  { name: 'model.embed_tokens.weight', slots: ['embedding'] },
+  { name: 'model.norm.weight', slots: ['finalNorm'] },
+  { name: 'lm_head.weight', slots: ['head'], when: (config) => !config.tied },
+];
+
+const NORMS_BEFORE: readonly StoredPart[] = [
+  { name: `${LAYER}input_layernorm.weight`, slots: ['inputNorm'] },
+  { name: `${LAYER}post_attention_layernorm.weight`, slots: ['mlpNorm'] },
+];
+
+/** Norms of what attention and MLP give, before it joins the residual stream. */
+const NORMS_AFTER: readonly StoredPart[] = [
+  { name: `${LAYER}post_attention_layernorm.weight`, slots: ['attentionOutNorm'] },
+  { name: `${LAYER}post_feedforward_layernorm.weight`, slots: ['mlpOutNorm'] },
+];
+
+/** A norm over each head of queries and keys. */
+const HEAD_NORMS: readonly StoredPart[] = [
+  { name: `${LAYER}self_attn.q_norm.weight`, slots: ['qNorm'] },
+  { name: `${LAYER}self_attn.k_norm.weight`, slots: ['kNorm'] },
+];
+
+/** One norm over all heads together. */
+const WIDE_NORMS: readonly StoredPart[] = [
+  { name: `${LAYER}self_attn.q_norm.weight`, slots: ['qNorm'], shape: ['num_attention_heads x head_dim'] },
+  { name: `${LAYER}self_attn.k_norm.weight`, slots: ['kNorm'], shape: ['num_key_value_heads x head_dim'] },
+];
+
+const OUTPUT: readonly StoredPart[] = [
+  { name: `${LAYER}self_attn.o_proj.weight`, slots: ['o'] },
+  { name: `${LAYER}mlp.down_proj.weight`, slots: ['down'] },
+];
+
+const PROJECTIONS: readonly StoredPart[] = [
+  { name: `${LAYER}self_attn.q_proj.weight`, slots: ['q'] },
+  { name: `${LAYER}self_attn.k_proj.weight`, slots: ['k'] },
+  { name: `${LAYER}self_attn.v_proj.weight`, slots: ['v'] },
+  { name: `${LAYER}mlp.gate_proj.weight`, slots: ['gate'] },
+  { name: `${LAYER}mlp.up_proj.weight`, slots: ['up'] },
+  ...OUTPUT,
+];
+
+const FUSED_PROJECTIONS: readonly StoredPart[] = [
+  { name: `${LAYER}self_attn.qkv_proj.weight`, slots: ['q', 'k', 'v'] },
+  { name: `${LAYER}mlp.gate_up_proj.weight`, slots: ['gate', 'up'] },
+  ...OUTPUT,
+];
+
+const QKV_BIAS: readonly StoredPart[] = [
+  { name: `${LAYER}self_attn.q_proj.bias`, slots: ['qBias'] },
+  { name: `${LAYER}self_attn.k_proj.bias`, slots: ['kBias'] },
+  { name: `${LAYER}self_attn.v_proj.bias`, slots: ['vBias'] },
+];
+
+/** `attention_bias`: all four projections have one. */
+const ATTENTION_BIAS: readonly StoredPart[] = [...QKV_BIAS, { name: `${LAYER}self_attn.o_proj.bias`, slots: ['oBias' as const] }].map(
+  (part) => ({ ...part, when: hasAttentionBias }),
+);
+
+/** `mlp_bias`. */
+const MLP_BIAS: readonly StoredPart[] = (['gate', 'up', 'down'] as const).map((slot) => ({
+  name: `${LAYER}mlp.${slot}_proj.bias`,
+  slots: [`${slot}Bias` as const],
+  when: hasMlpBias,
+}));
+
+const SILU = { activations: ['silu', 'swish'], mustBeOff: [], defaults: {}, ignored: [/\.rotary_emb\.inv_freq$/] } as const;
 
 export const FAMILIES: readonly Family[] = [
   {
+    ...SILU,
     name: 'llama',
-    activations: ['silu', 'swish'],
-    mustBeOff: ['attention_bias', 'mlp_bias'],
-    names: LLAMA_NAMES,
-    ignored: [/\.rotary_emb\.inv_freq$/],
+    slidingWindow: 'none',
+    tensors: [...GLOBALS, ...NORMS_BEFORE, ...PROJECTIONS, ...ATTENTION_BIAS, ...MLP_BIAS],
+    gguf: { architecture: 'llama', pairedRows: true },
+  },
+  {
+    ...SILU,
+    name: 'mistral',
+    defaults: { num_key_value_heads: 8, max_position_embeddings: 131_072, sliding_window: 4096 },
+    slidingWindow: 'every',
+    tensors: [...GLOBALS, ...NORMS_BEFORE, ...PROJECTIONS],
+  },
+  {
+    ...SILU,
+    name: 'qwen2',
+    defaults: { num_key_value_heads: 32, max_position_embeddings: 32_768, sliding_window: 4096, max_window_layers: 28 },
+    slidingWindow: 'by-layer',
+    tensors: [...GLOBALS, ...NORMS_BEFORE, ...PROJECTIONS, ...QKV_BIAS],
+    gguf: { architecture: 'qwen2', pairedRows: false },
+  },
+  {
+    ...SILU,
+    name: 'qwen3',
+    defaults: { num_key_value_heads: 32, head_dim: 128, max_position_embeddings: 32_768, sliding_window: 4096, max_window_layers: 28 },
+    slidingWindow: 'by-layer',
+    tensors: [...GLOBALS, ...NORMS_BEFORE, ...PROJECTIONS, ...ATTENTION_BIAS, ...HEAD_NORMS],
+    gguf: { architecture: 'qwen3', pairedRows: false },
+  },
+  {
+    ...SILU,
+    name: 'phi3',
+    defaults: { rms_norm_eps: 1e-5, max_position_embeddings: 4096 },
+    slidingWindow: 'every',
+    tensors: [...GLOBALS, ...NORMS_BEFORE, ...FUSED_PROJECTIONS],
+    gguf: { architecture: 'phi3', pairedRows: false },
+  },
+  {
+    ...SILU,
+    name: 'olmo2',
+    defaults: { rms_norm_eps: 1e-5 },
+    slidingWindow: 'none',
+    tensors: [...GLOBALS, ...NORMS_AFTER, ...PROJECTIONS, ...ATTENTION_BIAS, ...WIDE_NORMS],
+    gguf: { architecture: 'olmo2', pairedRows: false },
+  },
+  {
+    ...SILU,
+    name: 'smollm3',
+    mustBeOff: ['use_sliding_window'],
+    defaults: {
+      num_key_value_heads: 4,
+      rope_theta: 2_000_000,
+      max_position_embeddings: 32_768,
+      tie_word_embeddings: true,
+      no_rope_layer_interval: 4,
+    },
+    slidingWindow: 'none',
+    noRopeLayers: true,
+    tensors: [...GLOBALS, ...NORMS_BEFORE, ...PROJECTIONS, ...ATTENTION_BIAS, ...MLP_BIAS],
   },
 ];
-
-/** Sizes that config.json gives, under the names it gives them; messages about shapes quote these. */
-const DIMENSIONS = {
-  vocab_size: (config: ModelConfig) => config.vocab,
-  hidden_size: (config: ModelConfig) => config.hidden,
-  intermediate_size: (config: ModelConfig) => config.intermediate,
-  'num_attention_heads x head_dim': (config: ModelConfig) => config.queryHeads * config.headDim,
-  'num_key_value_heads x head_dim': (config: ModelConfig) => config.kvHeads * config.headDim,
-} as const;
-
-type Dimension = keyof typeof DIMENSIONS;
-
-const GLOBAL_SHAPES: Readonly<Record<GlobalSlot, readonly Dimension[]>> = {
-  embedding: ['vocab_size', 'hidden_size'],
-  finalNorm: ['hidden_size'],
-  head: ['vocab_size', 'hidden_size'],
-};
-
-const LAYER_SHAPES: Readonly<Record<LayerSlot, readonly Dimension[]>> = {
-  inputNorm: ['hidden_size'],
-  q: ['num_attention_heads x head_dim', 'hidden_size'],
-  k: ['num_key_value_heads x head_dim', 'hidden_size'],
-  v: ['num_key_value_heads x head_dim', 'hidden_size'],
-  o: ['hidden_size', 'num_attention_heads x head_dim'],
-  postNorm: ['hidden_size'],
-  gate: ['intermediate_size', 'hidden_size'],
-  up: ['intermediate_size', 'hidden_size'],
-  down: ['hidden_size', 'intermediate_size'],
-};
-
-const LAYER_SLOTS = Object.keys(LAYER_SHAPES) as readonly LayerSlot[];
-
-/** A tensor the model needs: its name in the checkpoint and the shape that the config implies. */
-export interface PlannedTensor {
-  readonly name: string;
-  readonly shape: readonly number[];
-  /** Where the shape comes from, e.g. `vocab_size, hidden_size`. */
-  readonly shapeKeys: string;
-}
-
-/** Every tensor a model of this config needs, once; a tied model has no head of its own. */
-export function plannedTensors(family: Family, config: ModelConfig): PlannedTensor[] {
-  const globals = (['embedding', 'finalNorm', ...(config.tied ? [] : ['head' as const])] as const).map((slot) =>
-    planned(family.names[slot], GLOBAL_SHAPES[slot], config),
-  );
-  const layers = Array.from({ length: config.layers }, (_, layer) =>
-    LAYER_SLOTS.map((slot) => planned(layerName(family, slot, layer), LAYER_SHAPES[slot], config)),
-  );
-  return [...globals, ...layers.flat()];
-}
-
-function planned(name: string, dimensions: readonly Dimension[], config: ModelConfig): PlannedTensor {
-  return { name, shape: dimensions.map((dimension) => DIMENSIONS[dimension](config)), shapeKeys: dimensions.join(', ') };
-}
-
-/** The weights of one layer, each fetched by its tensor name. */
-export function layerWeights<T>(family: Family, layer: number, fetch: (name: string) => T): Record<LayerSlot, T> {
-  return Object.fromEntries(LAYER_SLOTS.map((slot) => [slot, fetch(layerName(family, slot, layer))])) as Record<LayerSlot, T>;
-}
-
-/** True for a tensor of a decoder layer that the config has: one that is there must be understood. */
-export function belongsToLayer(family: Family, config: ModelConfig, name: string): boolean {
-  const prefix = family.names.inputNorm.slice(0, family.names.inputNorm.indexOf('{layer}'));
-  const layer = name.startsWith(prefix) ? /^\d+(?=\.)/.exec(name.slice(prefix.length)) : null;
-  return layer !== null && Number(layer[0]) < config.layers;
-}
-
-function layerName(family: Family, slot: LayerSlot, layer: number): string {
-  return family.names[slot].replace('{layer}', String(layer));
-}

@@ -9,7 +9,6 @@
  */
 import type { Device, Tensor } from '../device/device.js';
 import { at } from '../errors.js';
-import type { ModelConfig } from './config.js';
 import type { LayerWeights, Model } from './model.js';
 import type { Rope } from './rope.js';
 
@@ -35,32 +34,34 @@ export function project(model: Model, layer: number, x: Tensor, rope: Rope, quer
   const { device, config } = model;
   const weights = at(model.weights.layers, layer);
   return device.scope(() => {
-    const normed = device.rmsNorm(x, weights.inputNorm, config.rmsNormEps);
+    const normed = norm(model, x, weights.inputNorm);
     const forQueries = queries ? device.gatherRows(normed, queries.rows) : normed;
-    const q = heads(device, device.matmul(forQueries, weights.q), config.queryHeads);
-    const k = heads(device, device.matmul(normed, weights.k), config.kvHeads);
-    const queryRope = queries?.rope ?? rope;
+    const q = linear(device, forQueries, weights.q, weights.qBias);
+    const k = linear(device, normed, weights.k, weights.kBias);
     return {
-      q: device.rope(q, queryRope.cos, queryRope.sin),
-      k: device.rope(k, rope.cos, rope.sin),
-      v: heads(device, device.matmul(normed, weights.v), config.kvHeads),
+      q: rotate(model, layer, heads(device, widthNorm(model, q, weights.qNorm), config.queryHeads), queries?.rope ?? rope),
+      k: rotate(model, layer, heads(device, widthNorm(model, k, weights.kNorm), config.kvHeads), rope),
+      v: heads(device, linear(device, normed, weights.v, weights.vBias), config.kvHeads),
     };
   });
 }
 
 /** Gradient to x from gradients to the projections. */
 export function projectBackward(model: Model, layer: number, gradients: Projections, x: Tensor, rope: Rope, queries?: QueryRows): Tensor {
-  const { device, config } = model;
+  const { device } = model;
   const weights = at(model.weights.layers, layer);
   return device.scope(() => {
-    const queryRope = queries?.rope ?? rope;
-    const dq = device.ropeBackward(gradients.q, queryRope.cos, queryRope.sin);
-    const dk = device.ropeBackward(gradients.k, rope.cos, rope.sin);
-    const dqNormed = device.matmulBackward(flat(device, dq), weights.q);
-    const dkNormed = device.matmulBackward(flat(device, dk), weights.k);
+    const normed = norm(model, x, weights.inputNorm);
+    const forQueries = queries ? device.gatherRows(normed, queries.rows) : normed;
+    const dq = flat(device, rotateBackward(model, layer, gradients.q, queries?.rope ?? rope));
+    const dk = flat(device, rotateBackward(model, layer, gradients.k, rope));
+    const dqRaw = widthNormBackward(model, dq, () => linear(device, forQueries, weights.q, weights.qBias), weights.qNorm);
+    const dkRaw = widthNormBackward(model, dk, () => linear(device, normed, weights.k, weights.kBias), weights.kNorm);
+    const dqNormed = device.matmulBackward(dqRaw, weights.q);
+    const dkNormed = device.matmulBackward(dkRaw, weights.k);
     const dvNormed = device.matmulBackward(flat(device, gradients.v), weights.v);
     const dqRows = queries ? device.gatherRowsBackward(dqNormed, queries.rows, rowsOf(x)) : dqNormed;
-    return device.rmsNormBackward(device.add(dqRows, device.add(dkNormed, dvNormed)), x, weights.inputNorm, config.rmsNormEps);
+    return normBackward(model, device.add(dqRows, device.add(dkNormed, dvNormed)), x, weights.inputNorm);
   });
 }
 
@@ -69,9 +70,8 @@ export function complete(model: Model, layer: number, x: Tensor, attention: Tens
   const { device } = model;
   const weights = at(model.weights.layers, layer);
   return device.scope(() => {
-    const residual = device.add(x, device.matmul(flat(device, attention), weights.o));
-    const { gate, up } = mlpInputs(device, model.config, weights, residual);
-    return device.add(residual, device.matmul(device.swiglu(gate, up), weights.down));
+    const { residual } = afterAttention(model, weights, x, attention);
+    return device.add(residual, norm(model, mlp(model, weights, residual).out, weights.mlpOutNorm));
   });
 }
 
@@ -83,16 +83,49 @@ export function completeBackward(
   x: Tensor,
   attention: Tensor,
 ): { readonly dx: Tensor; readonly dAttention: Tensor } {
-  const { device, config } = model;
+  const { device } = model;
   const weights = at(model.weights.layers, layer);
   return device.scope(() => {
-    const residual = device.add(x, device.matmul(flat(device, attention), weights.o));
-    const { gate, up } = mlpInputs(device, config, weights, residual);
-    const { dGate, dUp } = device.swigluBackward(device.matmulBackward(dy, weights.down), gate, up);
-    const dNormed = device.add(device.matmulBackward(dGate, weights.gate), device.matmulBackward(dUp, weights.up));
-    const dx = device.add(dy, device.rmsNormBackward(dNormed, residual, weights.postNorm, config.rmsNormEps));
-    return { dx, dAttention: device.reshape(device.matmulBackward(dx, weights.o), attention.shape) };
+    const { projected, residual } = afterAttention(model, weights, x, attention);
+    const dx = device.add(dy, mlpBackward(model, weights, dy, residual));
+    const dProjected = normBackward(model, dx, projected, weights.attentionOutNorm);
+    return { dx, dAttention: device.reshape(device.matmulBackward(dProjected, weights.o), attention.shape) };
   });
+}
+
+interface AfterAttention {
+  /** Attention through its output projection. */
+  readonly projected: Tensor; // (tokens, hidden)
+  readonly residual: Tensor; // (tokens, hidden)
+}
+
+function afterAttention(model: Model, weights: LayerWeights, x: Tensor, attention: Tensor): AfterAttention {
+  const { device } = model;
+  const projected = linear(device, flat(device, attention), weights.o, weights.oBias);
+  return { projected, residual: device.add(x, norm(model, projected, weights.attentionOutNorm)) };
+}
+
+interface Mlp {
+  readonly gate: Tensor; // (tokens, intermediate)
+  readonly up: Tensor; // (tokens, intermediate)
+  readonly out: Tensor; // (tokens, hidden)
+}
+
+function mlp(model: Model, weights: LayerWeights, residual: Tensor): Mlp {
+  const { device } = model;
+  const { gate, up } = mlpInputs(model, weights, residual);
+  return { gate, up, out: linear(device, device.swiglu(gate, up), weights.down, weights.downBias) };
+}
+
+/** Gradient to `residual` through the MLP and the norms around it. */
+function mlpBackward(model: Model, weights: LayerWeights, dy: Tensor, residual: Tensor): Tensor {
+  const { device } = model;
+  // What the MLP gives is needed again only where a norm follows it.
+  const { gate, up, out } = weights.mlpOutNorm ? mlp(model, weights, residual) : { ...mlpInputs(model, weights, residual), out: dy };
+  const dOut = normBackward(model, dy, out, weights.mlpOutNorm);
+  const { dGate, dUp } = device.swigluBackward(device.matmulBackward(dOut, weights.down), gate, up);
+  const dNormed = device.add(device.matmulBackward(dGate, weights.gate), device.matmulBackward(dUp, weights.up));
+  return normBackward(model, dNormed, residual, weights.mlpNorm);
 }
 
 /** The final norm, (tokens, hidden). */
@@ -109,9 +142,49 @@ export function logits(model: Model, normed: Tensor): Tensor {
   return model.device.matmul(normed, model.weights.head);
 }
 
-function mlpInputs(device: Device, config: ModelConfig, weights: LayerWeights, residual: Tensor): { gate: Tensor; up: Tensor } {
-  const normed = device.rmsNorm(residual, weights.postNorm, config.rmsNormEps);
-  return { gate: device.matmul(normed, weights.gate), up: device.matmul(normed, weights.up) };
+function mlpInputs(model: Model, weights: LayerWeights, residual: Tensor): { gate: Tensor; up: Tensor } {
+  const { device } = model;
+  const normed = norm(model, residual, weights.mlpNorm);
+  return { gate: linear(device, normed, weights.gate, weights.gateBias), up: linear(device, normed, weights.up, weights.upBias) };
+}
+
+function linear(device: Device, x: Tensor, weight: Tensor, bias: Tensor | undefined): Tensor {
+  const product = device.matmul(x, weight);
+  return bias ? device.add(product, bias) : product;
+}
+
+/** x itself where a family has no such norm. */
+function norm({ device, config }: Model, x: Tensor, weight: Tensor | undefined): Tensor {
+  return weight ? device.rmsNorm(x, weight, config.rmsNormEps) : x;
+}
+
+function normBackward({ device, config }: Model, dy: Tensor, x: Tensor, weight: Tensor | undefined): Tensor {
+  return weight ? device.rmsNormBackward(dy, x, weight, config.rmsNormEps) : dy;
+}
+
+/** Norm of queries or keys (tokens, n * headDim), over as many elements at a time as `weight` has: a head, or all of them. */
+function widthNorm(model: Model, x: Tensor, weight: Tensor | undefined): Tensor {
+  return weight ? model.device.reshape(norm(model, byWidth(model, x, weight), weight), x.shape) : x;
+}
+
+/** `recompute` gives what was normed; it runs only where there is a norm. */
+function widthNormBackward(model: Model, dy: Tensor, recompute: () => Tensor, weight: Tensor | undefined): Tensor {
+  if (!weight) return dy;
+  const x = byWidth(model, recompute(), weight);
+  return model.device.reshape(normBackward(model, byWidth(model, dy, weight), x, weight), dy.shape);
+}
+
+function byWidth({ device }: Model, x: Tensor, weight: Tensor): Tensor {
+  const width = at(weight.shape, 0);
+  return device.reshape(x, [(rowsOf(x) * at(x.shape, 1)) / width, width]);
+}
+
+function rotate({ device, config }: Model, layer: number, x: Tensor, rope: Rope): Tensor {
+  return config.noRopeLayers.includes(layer) ? x : device.rope(x, rope.cos, rope.sin);
+}
+
+function rotateBackward({ device, config }: Model, layer: number, dy: Tensor, rope: Rope): Tensor {
+  return config.noRopeLayers.includes(layer) ? dy : device.ropeBackward(dy, rope.cos, rope.sin);
 }
 
 /** (tokens, n * headDim) as (tokens, n, headDim). */

@@ -7,15 +7,20 @@ import type { OnProgress } from '../progress.js';
 import { openCheckpoint } from './checkpoint.js';
 import type { Checkpoint } from './checkpoint.js';
 import type { ModelConfig } from './config.js';
-import { layerWeights } from './families.js';
-import type { Model, Weights } from './model.js';
-import { elementsOf, streamSafetensors } from './safetensors.js';
-import { hasTokenizer, readTokenizer } from './tokenizer.js';
+import type { LayerSlot } from './families.js';
+import type { LayerWeights, Model, Tokenizer, Weights } from './model.js';
+import { weightKey } from './plan.js';
+import type { PlannedWeight } from './plan.js';
+import { unpairRows } from './rows.js';
+import { elementsOf, streamWeights } from './weight-file.js';
 
 export { defaultModelPath } from './checkpoint.js';
 
 /** Weights are held in float32. */
 const HELD_BYTES = 4;
+
+/** Weights whose rows rope pairs. */
+const ROTATED: ReadonlySet<string> = new Set(['q', 'k', 'qBias', 'kBias']);
 
 const ALIGNMENT = 64;
 const SLAB_START = 48;
@@ -23,7 +28,8 @@ const SLAB_BYTES = 33 << 20;
 
 export interface ModelInfo {
   readonly id: string;
-  readonly folder: string;
+  /** The folder, or the GGUF file. */
+  readonly path: string;
   readonly config: ModelConfig;
   readonly endTokens: readonly number[];
   readonly parameters: number;
@@ -36,6 +42,8 @@ export interface ModelInfo {
   /** The tensors needed, in the order of the files. */
   readonly tensors: readonly { readonly name: string; readonly dtype: string; readonly shape: readonly number[] }[];
   readonly hasTokenizer: boolean;
+  /** As of `Checkpoint`. */
+  readonly readTokenizer: () => Tokenizer;
 }
 
 export interface LoadOptions {
@@ -51,7 +59,7 @@ export function readModelInfo(path: string, warn: Warn = () => undefined): Model
   const parameters = elements.reduce((sum, count) => sum + count, 0);
   return {
     id: checkpoint.id,
-    folder: checkpoint.folder,
+    path: checkpoint.path,
     config: checkpoint.config,
     endTokens: checkpoint.endTokens,
     parameters,
@@ -59,7 +67,8 @@ export function readModelInfo(path: string, warn: Warn = () => undefined): Model
     weightBytes: parameters * HELD_BYTES,
     largestTensorBytes: Math.max(...elements) * HELD_BYTES,
     tensors: checkpoint.tensors.map(({ name, dtype, shape }) => ({ name, dtype, shape })),
-    hasTokenizer: hasTokenizer(checkpoint.folder),
+    hasTokenizer: checkpoint.hasTokenizer,
+    readTokenizer: checkpoint.readTokenizer,
   };
 }
 
@@ -70,7 +79,7 @@ export function readModelInfo(path: string, warn: Warn = () => undefined): Model
  */
 export async function loadModel(path: string, device: Device, options: LoadOptions = {}): Promise<Model> {
   const checkpoint = openCheckpoint(path, options.warn ?? (() => undefined));
-  const tokenizer = readTokenizer(checkpoint.folder, checkpoint.config.vocab);
+  const tokenizer = checkpoint.readTokenizer();
   const tensors = new Map<string, Tensor>();
   try {
     const hash = await loadTensors(checkpoint, device, tensors, options);
@@ -97,28 +106,46 @@ export function freeModel({ device, weights }: Model): void {
   if (head !== embedding) device.free(head);
 }
 
-/** Fills `tensors` by name and returns the SHA-256 over the files in the order of their names. */
+/** Fills `tensors` by weightKey and returns the SHA-256 over the files in the order of their names. */
 async function loadTensors(checkpoint: Checkpoint, device: Device, tensors: Map<string, Tensor>, options: LoadOptions): Promise<string> {
-  const needed = new Set(checkpoint.tensors.map((tensor) => `${tensor.file.path}\0${tensor.name}`));
   const allocate = allocatorFor(device, checkpoint);
   const hash = createHash('sha256');
   const total = storedBytes(checkpoint);
   let done = 0;
-  for (const file of checkpoint.files)
-    await streamSafetensors(file, {
-      wants: (name) => needed.has(`${file.path}\0${name}`),
+  for (const file of checkpoint.files) {
+    const needed = new Map(checkpoint.tensors.filter((tensor) => tensor.file === file).map((tensor) => [tensor.name, tensor]));
+    await streamWeights(file, {
+      wants: (name) => needed.has(name),
       allocate,
       onBytes: (piece) => {
         hash.update(piece);
         done += piece.length;
       },
-      onTensor: (tensor, values) => tensors.set(tensor.name, device.upload(values, tensor.shape)),
+      onTensor: ({ name }, values) => uploadWeights(checkpoint, needed.get(name)?.weights ?? [], values, device, tensors),
       check: () => {
         stopIfAborted(options.signal, checkpoint);
         options.onProgress?.({ stage: 'loading weights', done, total, note: checkpoint.id });
       },
     });
+  }
   return hash.digest('hex');
+}
+
+/** Uploads the weights that lie in a tensor's rows, one below the other. */
+function uploadWeights(
+  { config, pairedRows }: Checkpoint,
+  weights: readonly PlannedWeight[],
+  values: Float32Array,
+  device: Device,
+  tensors: Map<string, Tensor>,
+): void {
+  let start = 0;
+  for (const { slot, layer, shape } of weights) {
+    const part = values.subarray(start, start + elementsOf({ shape }));
+    if (pairedRows && ROTATED.has(slot)) unpairRows(part, config.headDim, part.length / (shape[0] ?? 1));
+    tensors.set(weightKey(slot, layer), device.upload(part, shape));
+    start += part.length;
+  }
 }
 
 /** One array for all tensors where uploads are copied; else one each, placed so that TensorFlow takes it over as it is. */
@@ -154,24 +181,26 @@ function stopIfAborted(signal: AbortSignal | undefined, checkpoint: Checkpoint):
   throw new InterruptedError({
     code: 'interrupted',
     what: 'stopped while the model was loading',
-    given: checkpoint.folder,
+    given: checkpoint.path,
     hint: 'run the command again',
   });
 }
 
-function arrange(checkpoint: Checkpoint, tensors: ReadonlyMap<string, Tensor>): Weights {
-  const { family, config } = checkpoint;
-  const fetch = (name: string): Tensor => {
-    const tensor = tensors.get(name);
-    if (tensor === undefined) throw new InternalError(`tensor ${name} was not read`);
+function arrange({ config, tensors: stored }: Checkpoint, tensors: ReadonlyMap<string, Tensor>): Weights {
+  const fetch = (key: string): Tensor => {
+    const tensor = tensors.get(key);
+    if (tensor === undefined) throw new InternalError(`weight ${key} was not read`);
     return tensor;
   };
-  const embedding = fetch(family.names.embedding);
+  const slots = stored.flatMap((tensor) => tensor.weights).filter((weight) => weight.layer === 0);
+  const layer = (number: number): LayerWeights =>
+    Object.fromEntries(slots.map(({ slot }) => [slot, fetch(weightKey(slot, number))])) as Record<LayerSlot, Tensor>;
+  const embedding = fetch('embedding');
   return {
     embedding,
-    layers: Array.from({ length: config.layers }, (_, layer) => layerWeights(family, layer, fetch)),
-    finalNorm: fetch(family.names.finalNorm),
-    head: config.tied ? embedding : fetch(family.names.head),
+    layers: Array.from({ length: config.layers }, (_, number) => layer(number)),
+    finalNorm: fetch('finalNorm'),
+    head: config.tied ? embedding : fetch('head'),
   };
 }
 

@@ -2,17 +2,33 @@
 import type { Device, Tensor } from '../device/device.js';
 import type { ModelConfig } from './config.js';
 
-/** Weights of one decoder layer; matrices are (out, in). */
+/** Weights of one decoder layer; matrices are (out, in). What a family has not is absent. */
 export interface LayerWeights {
-  readonly inputNorm: Tensor; // (hidden)
+  /** Before attention. */
+  readonly inputNorm?: Tensor; // (hidden)
   readonly q: Tensor; // (queryHeads * headDim, hidden)
   readonly k: Tensor; // (kvHeads * headDim, hidden)
   readonly v: Tensor; // (kvHeads * headDim, hidden)
   readonly o: Tensor; // (hidden, queryHeads * headDim)
-  readonly postNorm: Tensor; // (hidden)
+  readonly qBias?: Tensor; // (queryHeads * headDim)
+  readonly kBias?: Tensor; // (kvHeads * headDim)
+  readonly vBias?: Tensor; // (kvHeads * headDim)
+  readonly oBias?: Tensor; // (hidden)
+  /** Of queries and keys, before rope: over each head, or over all together. */
+  readonly qNorm?: Tensor; // (headDim) or (queryHeads * headDim)
+  readonly kNorm?: Tensor; // (headDim) or (kvHeads * headDim)
+  /** Of what attention gives. */
+  readonly attentionOutNorm?: Tensor; // (hidden)
+  /** Before the MLP. */
+  readonly mlpNorm?: Tensor; // (hidden)
   readonly gate: Tensor; // (intermediate, hidden)
   readonly up: Tensor; // (intermediate, hidden)
   readonly down: Tensor; // (hidden, intermediate)
+  readonly gateBias?: Tensor; // (intermediate)
+  readonly upBias?: Tensor; // (intermediate)
+  readonly downBias?: Tensor; // (hidden)
+  /** Of what the MLP gives. */
+  readonly mlpOutNorm?: Tensor; // (hidden)
 }
 
 export interface Weights {

@@ -9,6 +9,7 @@ import type { ModelConfig } from './config.js';
 import { FAMILIES } from './families.js';
 import type { Family } from './families.js';
 import { findFile, readJsonObject } from './files.js';
+import { readNoRopeLayers, readWindows } from './read-layers.js';
 import { readRope } from './read-rope.js';
 
 /** Largest config.json read, bytes: real ones are a few kilobytes. */
@@ -60,8 +61,9 @@ export function readGenerationEndTokens(folder: string): readonly number[] | und
 }
 
 /** The config that a parsed config.json describes; `source` is named in messages. */
-export function parseConfig(raw: Readonly<Record<string, unknown>>, source: string): ConfigFile {
-  const family = findFamily(raw, source);
+export function parseConfig(given: Readonly<Record<string, unknown>>, source: string): ConfigFile {
+  const family = findFamily(given, source);
+  const raw = { ...family.defaults, ...given };
   refuseUnsupported(family, raw, source);
   const parsed = configSchema.safeParse(raw);
   if (!parsed.success)
@@ -84,6 +86,10 @@ export function parseConfig(raw: Readonly<Record<string, unknown>>, source: stri
     rmsNormEps: keys.rms_norm_eps ?? DEFAULTS.rmsNormEps,
     ...readRope(raw, source),
     tied: keys.tie_word_embeddings ?? false,
+    attentionBias: keys.attention_bias ?? false,
+    mlpBias: keys.mlp_bias ?? false,
+    windows: readWindows(family, raw, keys.num_hidden_layers, source),
+    noRopeLayers: readNoRopeLayers(family, raw, keys.num_hidden_layers, source),
   };
   const problems = headProblems(config, keys.head_dim);
   if (problems.length > 0) throw invalid(problems, source);
@@ -181,6 +187,8 @@ const endTokenSchema = z
   .nullish()
   .transform((ids) => (ids === null || ids === undefined ? [] : [ids].flat()));
 
+const flag = checked<boolean>('true or false', (value) => typeof value === 'boolean').nullish();
+
 const configSchema = z.looseObject({
   num_hidden_layers: positiveInteger(MAX_LAYERS),
   hidden_size: positiveInteger(MAX_WIDTH),
@@ -191,6 +199,8 @@ const configSchema = z.looseObject({
   vocab_size: positiveInteger(MAX_VOCAB),
   max_position_embeddings: positiveInteger(MAX_POSITIONS).nullish(),
   rms_norm_eps: checked<number>('a number from 0 to 1', (value) => typeof value === 'number' && value >= 0 && value <= 1).nullish(),
-  tie_word_embeddings: checked<boolean>('true or false', (value) => typeof value === 'boolean').nullish(),
+  tie_word_embeddings: flag,
+  attention_bias: flag,
+  mlp_bias: flag,
   eos_token_id: endTokenSchema,
 });

@@ -11,6 +11,23 @@ type Raw = Readonly<Record<string, unknown>>;
 const factor = z.number({ error: ({ input }) => (input === undefined ? 'is missing' : 'must be a number') }).positive('must be positive');
 const positions = z.int({ error: ({ input }) => (input === undefined ? 'is missing' : 'must be an integer') }).positive('must be positive');
 
+const optional = factor.nullish().transform((value) => value ?? undefined);
+
+interface YarnScales {
+  readonly factor: number;
+  readonly attention_factor: number | undefined;
+  readonly mscale: number | undefined;
+  readonly mscale_all_dim: number | undefined;
+}
+
+/** `attention_factor`, else from the two scales, else 0.1 ln(factor) + 1, as transformers has it. */
+function yarnAttentionFactor(keys: YarnScales): number {
+  const scaled = (by: number): number => (keys.factor <= 1 ? 1 : 0.1 * by * Math.log(keys.factor) + 1);
+  if (keys.attention_factor !== undefined) return keys.attention_factor;
+  if (keys.mscale !== undefined && keys.mscale_all_dim !== undefined) return scaled(keys.mscale) / scaled(keys.mscale_all_dim);
+  return scaled(1);
+}
+
 /** One row per rope type: the keys it needs, and what they become. */
 const ROPE_TYPES: Readonly<Record<string, z.ZodType<RopeScaling>>> = {
   default: z.looseObject({}).transform(() => ({ type: 'default' as const })),
@@ -28,6 +45,26 @@ const ROPE_TYPES: Readonly<Record<string, z.ZodType<RopeScaling>>> = {
       highFreqFactor: keys.high_freq_factor,
       originalPositions: keys.original_max_position_embeddings,
     })),
+  yarn: z
+    .looseObject({
+      factor,
+      attention_factor: optional,
+      mscale: optional,
+      mscale_all_dim: optional,
+      beta_fast: optional,
+      beta_slow: optional,
+      original_max_position_embeddings: positions,
+      truncate: z.boolean('must be true or false').default(true),
+    })
+    .transform((keys) => ({
+      type: 'yarn' as const,
+      factor: keys.factor,
+      betaFast: keys.beta_fast ?? 32,
+      betaSlow: keys.beta_slow ?? 1,
+      originalPositions: keys.original_max_position_embeddings,
+      truncate: keys.truncate,
+      attentionFactor: yarnAttentionFactor(keys),
+    })),
 };
 
 /**
@@ -39,7 +76,7 @@ export function readRope(raw: Raw, source: string): Pick<ModelConfig, 'ropeTheta
   const older = optionalObject(raw, 'rope_scaling', source);
   const newer = optionalObject(raw, 'rope_parameters', source);
   refusePartial([raw, older, newer], source);
-  const scalings = [older, newer].filter((keys) => keys !== undefined).map((keys) => readScaling(keys, source));
+  const scalings = [older, newer].filter((keys) => keys !== undefined).map((keys) => readScaling(withPositions(keys, raw), source));
   const thetas = [raw, newer, older].flatMap((keys) => keys?.['rope_theta'] ?? []);
   return {
     ropeTheta:
@@ -57,6 +94,16 @@ function optionalObject(raw: Raw, key: string, source: string): Raw | undefined 
   if (value === undefined || value === null) return undefined;
   if (typeof value === 'object' && !Array.isArray(value)) return value as Raw;
   throw new InputError({ code: 'config_invalid', what: `config.json: ${key} must be an object or null`, given: source });
+}
+
+/** Positions before scaling: beside the rope parameters first, then in them; YaRN's are else `max_position_embeddings`. */
+function withPositions(keys: Raw, raw: Raw): Raw {
+  const type = keys['rope_type'] ?? keys['type'];
+  const found =
+    raw['original_max_position_embeddings'] ??
+    keys['original_max_position_embeddings'] ??
+    (type === 'yarn' ? raw['max_position_embeddings'] : undefined);
+  return found === undefined || found === null ? keys : { ...keys, original_max_position_embeddings: found };
 }
 
 function refusePartial(places: readonly (Raw | undefined)[], source: string): void {

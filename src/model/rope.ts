@@ -14,14 +14,15 @@ export interface Rope {
 /** Rotary tables for `positions` on the device. */
 export function ropeAt(device: Device, config: ModelConfig, positions: Int32Array): Rope {
   const frequencies = inverseFrequencies(config);
+  const factor = config.ropeScaling.type === 'yarn' ? config.ropeScaling.attentionFactor : 1;
   const half = frequencies.length;
   const cos = new Float32Array(positions.length * half);
   const sin = new Float32Array(positions.length * half);
   positions.forEach((position, token) => {
     for (let i = 0; i < half; i++) {
       const angle = Math.fround(position * at(frequencies, i));
-      cos[token * half + i] = Math.cos(angle);
-      sin[token * half + i] = Math.sin(angle);
+      cos[token * half + i] = Math.cos(angle) * factor;
+      sin[token * half + i] = Math.sin(angle) * factor;
     }
   });
   const shape = [positions.length, half];
@@ -35,13 +36,14 @@ export function positionsFrom(start: number, count: number): Int32Array {
 
 /** One frequency per pair of elements, (headDim / 2), scaled as the config says. */
 export function inverseFrequencies(config: ModelConfig): Float32Array {
-  const { headDim, ropeTheta, ropeScaling } = config;
+  const { headDim, ropeTheta } = config;
   return Float32Array.from({ length: headDim / 2 }, (_, i) =>
-    scale(1 / Math.fround(ropeTheta ** Math.fround((2 * i) / headDim)), ropeScaling),
+    scale(1 / Math.fround(ropeTheta ** Math.fround((2 * i) / headDim)), i, config),
   );
 }
 
-function scale(frequency: number, scaling: RopeScaling): number {
+function scale(frequency: number, i: number, config: ModelConfig): number {
+  const { ropeScaling: scaling } = config;
   switch (scaling.type) {
     case 'default':
       return frequency;
@@ -49,9 +51,27 @@ function scale(frequency: number, scaling: RopeScaling): number {
       return Math.fround(frequency) / scaling.factor;
     case 'llama3':
       return scaleLlama3(Math.fround(frequency), scaling);
+    case 'yarn':
+      return frequency * (1 + (1 / scaling.factor - 1) * yarnShare(i, config, scaling));
+    case 'divided':
+      return Math.fround(frequency) / at(scaling.divisors, i);
     default:
       return scaling satisfies never;
   }
+}
+
+/**
+ * Share of YaRN's slowing that frequency i gets: 0 where it turns `betaFast` times or more over the original positions, 1
+ * where `betaSlow` times or fewer, a straight line between (arXiv 2309.00071, section 3.2).
+ */
+function yarnShare(i: number, { headDim, ropeTheta }: ModelConfig, scaling: Extract<RopeScaling, { type: 'yarn' }>): number {
+  const indexOfTurns = (turns: number): number =>
+    (headDim * Math.log(scaling.originalPositions / (turns * 2 * Math.PI))) / (2 * Math.log(ropeTheta));
+  const [first, last] = [indexOfTurns(scaling.betaFast), indexOfTurns(scaling.betaSlow)];
+  const low = Math.max(scaling.truncate ? Math.floor(first) : first, 0);
+  const high = Math.min(scaling.truncate ? Math.ceil(last) : last, headDim - 1);
+  const width = high === low ? 0.001 : high - low;
+  return Math.min(1, Math.max(0, (i - low) / width));
 }
 
 /** Llama 3.1's schedule: long wavelengths are slowed by `factor`, short ones kept, the band between blended. */

@@ -1,42 +1,24 @@
 /**
  * The safetensors format: 8 bytes with the header's length, a JSON header with name, dtype, shape and offsets of each
  * tensor, then the data. A file may come from anywhere, so nothing is allocated before its header has been checked
- * against the file's size. Data is read once from front to back, in pieces, and widened to float32 as it comes.
+ * against the file's size.
  */
-import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
+import { closeSync, fstatSync, openSync } from 'node:fs';
 import { basename } from 'node:path';
 import { InputError } from '../errors.js';
-import { breathe } from '../progress.js';
 import { parseJsonObject } from './files.js';
 import { requireLittleEndian, STORED_DTYPES } from './stored-dtypes.js';
-import type { StoredDtype } from './stored-dtypes.js';
+import { readFully } from './weight-file.js';
+import type { StoredTensor, WeightFile } from './weight-file.js';
 
 /** A tensor takes about 150 bytes of header: room for 100,000 of them, where large checkpoints have a thousand per file. */
 const MAX_HEADER_BYTES = 16 << 20;
 /** Weights have one or two dimensions; other tensors of a file a few more. */
 const MAX_DIMENSIONS = 8;
-/** Bytes read at a time: far smaller than the weights, large enough that a read costs nothing beside its copy. */
-const PIECE_BYTES = 1 << 20;
 const LENGTH_BYTES = 8;
 
-export interface StoredTensor {
-  readonly name: string;
-  /** As the file has it: `F32`, `F16`, `BF16`, ... */
-  readonly dtype: string;
-  readonly shape: readonly number[];
-  /** First byte in the file, and how many. */
-  readonly start: number;
-  readonly bytes: number;
-}
-
-export interface SafetensorsFile {
-  readonly path: string;
-  readonly bytes: number;
-  /** By name, in the order of their data. */
-  readonly tensors: ReadonlyMap<string, StoredTensor>;
+export interface SafetensorsFile extends WeightFile {
   readonly metadata: Readonly<Record<string, string>>;
-  /** The length field and the header, as they are. */
-  readonly headerBytes: Uint8Array;
 }
 
 /** Reads and checks the header: types, shapes, sizes, and that the tensors cover the data without holes or overlaps. @throws InputError */
@@ -54,7 +36,7 @@ export function readSafetensors(path: string): SafetensorsFile {
       .sort((a, b) => a.start - b.start || a.bytes - b.bytes);
     checkCoverage(tensors, headerBytes.length, dataBytes, path);
     const byName = new Map(tensors.map((tensor) => [tensor.name, tensor]));
-    return { path, bytes: size, tensors: byName, metadata: readMetadata(metadata), headerBytes };
+    return { path, bytes: size, tensors: byName, metadata: readMetadata(metadata) };
   } finally {
     closeSync(descriptor);
   }
@@ -88,13 +70,14 @@ function readEntry(name: string, entry: unknown, dataStart: number, path: string
   for (const [key, value] of Object.entries({ dtype, shape, data_offsets: offsets }))
     if (value === undefined) throw fail(`no ${key} field`);
   const stored = typeof dtype === 'string' ? STORED_DTYPES.get(dtype) : undefined;
-  if (typeof dtype !== 'string' || stored === undefined) throw fail(`unknown dtype ${JSON.stringify(dtype)}`);
+  // Quantized blocks are other formats'.
+  if (typeof dtype !== 'string' || stored?.blockValues !== 1) throw fail(`unknown dtype ${JSON.stringify(dtype)}`);
   if (!isSizes(shape)) throw fail(`shape ${show(shape)} must hold non-negative integers`);
   if (shape.length > MAX_DIMENSIONS) throw fail(`${shape.length} dimensions, expected at most ${MAX_DIMENSIONS}`);
   if (!isSizes(offsets) || offsets.length !== 2) throw fail(`data_offsets ${show(offsets)} must be two non-negative integers`);
   const [begin = 0, end = 0] = offsets;
   if (begin > end) throw fail(`data_offsets ${show(offsets)}: begin is after end`);
-  const bytes = shape.reduce((product, size) => product * size, stored.bytes);
+  const bytes = shape.reduce((product, size) => product * size, stored.blockBytes);
   if (bytes !== end - begin) throw fail(`shape ${show(shape)} x ${dtype} needs ${bytes} bytes but its offsets span ${end - begin}`);
   return { name, dtype, shape, start: dataStart + begin, bytes };
 }
@@ -127,93 +110,4 @@ function checkCoverage(tensors: readonly StoredTensor[], dataStart: number, data
 function readMetadata(metadata: unknown): Record<string, string> {
   if (typeof metadata !== 'object' || metadata === null) return {};
   return Object.fromEntries(Object.entries(metadata).filter((entry): entry is [string, string] => typeof entry[1] === 'string'));
-}
-
-/** What `streamSafetensors` calls as it goes. */
-export interface StreamReader {
-  /** True for a tensor whose values are wanted. */
-  readonly wants: (name: string) => boolean;
-  /** Memory for a wanted tensor. */
-  readonly allocate: (length: number) => Float32Array;
-  /** Every byte of the file, in order; the array is reused afterwards. */
-  readonly onBytes: (piece: Uint8Array) => void;
-  /** A wanted tensor, complete, widened to float32, in what `allocate` gave. */
-  readonly onTensor: (tensor: StoredTensor, values: Float32Array) => void;
-  /** Called between pieces; throws to stop. */
-  readonly check: () => void;
-}
-
-/**
- * Reads a whole file once, front to back, holding one piece and one tensor at a time.
- * @throws InputError when a wanted tensor is no F32, F16 or BF16, or the file became shorter meanwhile.
- */
-export async function streamSafetensors(file: SafetensorsFile, reader: StreamReader): Promise<void> {
-  const descriptor = openSync(file.path, 'r');
-  try {
-    reader.onBytes(file.headerBytes);
-    const piece = new Uint8Array(PIECE_BYTES);
-    for (const tensor of file.tensors.values()) {
-      const values = reader.wants(tensor.name) ? reader.allocate(elementsOf(tensor)) : undefined;
-      const dtype = dtypeOf(tensor);
-      for (let done = 0; done < tensor.bytes; done += PIECE_BYTES) {
-        const part = piece.subarray(0, Math.min(PIECE_BYTES, tensor.bytes - done));
-        readFully(descriptor, part, tensor.start + done, file.path);
-        reader.onBytes(part);
-        if (values !== undefined)
-          widen(dtype, tensor, part, values.subarray(done / dtype.bytes, (done + part.length) / dtype.bytes), file.path);
-        await breathe();
-        reader.check();
-      }
-      if (values !== undefined) reader.onTensor(tensor, values);
-    }
-  } finally {
-    closeSync(descriptor);
-  }
-}
-
-/** One whole tensor: float types as float32, I32 as it is. For small files such as reference dumps. @throws InputError */
-export function readTensor(file: SafetensorsFile, tensor: StoredTensor): Float32Array | Int32Array {
-  const bytes = new Uint8Array(tensor.bytes);
-  const descriptor = openSync(file.path, 'r');
-  try {
-    readFully(descriptor, bytes, tensor.start, file.path);
-  } finally {
-    closeSync(descriptor);
-  }
-  if (tensor.dtype === 'I32') return new Int32Array(bytes.buffer);
-  const values = new Float32Array(elementsOf(tensor));
-  widen(dtypeOf(tensor), tensor, bytes, values, file.path);
-  return values;
-}
-
-/** True for a type that becomes float32 weights. */
-export function isWeightDtype(dtype: string): boolean {
-  return STORED_DTYPES.get(dtype)?.widen !== undefined;
-}
-
-function dtypeOf(tensor: StoredTensor): StoredDtype {
-  return STORED_DTYPES.get(tensor.dtype) ?? { bytes: 1 };
-}
-
-export function elementsOf(tensor: StoredTensor): number {
-  return tensor.shape.reduce((product, size) => product * size, 1);
-}
-
-function widen(dtype: StoredDtype, tensor: StoredTensor, source: Uint8Array, target: Float32Array, path: string): void {
-  if (dtype.widen === undefined)
-    throw new InputError({
-      code: 'tensor_dtype',
-      what: `tensor ${tensor.name}: dtype ${tensor.dtype} is not supported`,
-      given: path,
-      expected: 'F32, F16 or BF16',
-    });
-  dtype.widen(source, target);
-}
-
-function readFully(descriptor: number, target: Uint8Array, position: number, path: string): void {
-  for (let done = 0; done < target.length;) {
-    const count = readSync(descriptor, target, done, target.length - done, position + done);
-    if (count === 0) throw new InputError({ code: 'file_short', what: `${basename(path)} ended while it was read`, given: path });
-    done += count;
-  }
 }

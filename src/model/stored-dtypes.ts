@@ -1,25 +1,29 @@
-/** Number formats that safetensors files hold, and how those of weights become float32. */
+/** Number formats that weight files hold, and how those of weights become float32. */
 import { endianness } from 'node:os';
 import { EnvironmentError } from '../errors.js';
 
 export interface StoredDtype {
-  readonly bytes: number;
-  /** Writes `source`, whose bytes start on a multiple of 4, as float32; absent: not a type weights may have. */
+  /** Values of a block and its bytes: 1 and the size of a number, but for quantized types. */
+  readonly blockValues: number;
+  readonly blockBytes: number;
+  /** Writes whole blocks as float32; absent: not a type weights may have. Numbers of unquantized types start on a multiple of 4. */
   readonly widen?: (source: Uint8Array, target: Float32Array) => void;
 }
 
-/** Every whole-byte type of the format: a header may name any, weights are F32, F16 or BF16. */
+const plain = (name: string, blockBytes: number, widen?: StoredDtype['widen']): [string, StoredDtype] => [
+  name,
+  { blockValues: 1, blockBytes, ...(widen === undefined ? {} : { widen }) },
+];
+
+/** Types a header may name; weights are of those that can be widened. */
 export const STORED_DTYPES: ReadonlyMap<string, StoredDtype> = new Map<string, StoredDtype>([
-  ['F32', { bytes: 4, widen: copyFloat32 }],
-  ['F16', { bytes: 2, widen: widenFloat16 }],
-  ['BF16', { bytes: 2, widen: widenBfloat16 }],
-  ...(['F64', 'I64', 'U64', 'C64'] as const).map((name): [string, StoredDtype] => [name, { bytes: 8 }]),
-  ...(['I32', 'U32'] as const).map((name): [string, StoredDtype] => [name, { bytes: 4 }]),
-  ...(['I16', 'U16'] as const).map((name): [string, StoredDtype] => [name, { bytes: 2 }]),
-  ...(['I8', 'U8', 'BOOL', 'F8_E4M3', 'F8_E5M2', 'F8_E8M0', 'F8_E4M3FNUZ', 'F8_E5M2FNUZ'] as const).map((name): [string, StoredDtype] => [
-    name,
-    { bytes: 1 },
-  ]),
+  plain('F32', 4, copyFloat32),
+  plain('F16', 2, widenFloat16),
+  plain('BF16', 2, widenBfloat16),
+  ...['F64', 'I64', 'U64', 'C64'].map((name) => plain(name, 8)),
+  ...['I32', 'U32'].map((name) => plain(name, 4)),
+  ...['I16', 'U16'].map((name) => plain(name, 2)),
+  ...['I8', 'U8', 'BOOL', 'F8_E4M3', 'F8_E5M2', 'F8_E8M0', 'F8_E4M3FNUZ', 'F8_E5M2FNUZ'].map((name) => plain(name, 1)),
 ]);
 
 /** The files are little-endian, and are read as they lie. @throws EnvironmentError on a big-endian machine. */

@@ -1,8 +1,9 @@
 /** A reference dump: a safetensors file of inputs and of what another implementation computed from them. */
 import { existsSync, statSync } from 'node:fs';
 import { InputError } from '../errors.js';
-import { readSafetensors, readTensor } from '../model/safetensors.js';
+import { readSafetensors } from '../model/safetensors.js';
 import type { SafetensorsFile } from '../model/safetensors.js';
+import { readTensor } from '../model/weight-file.js';
 import type { Mask } from '../pattern/schema.js';
 
 export interface GoldenTensor<V> {

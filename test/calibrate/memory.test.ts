@@ -3,6 +3,7 @@ import { twoWayStep } from '../../src/calibrate/two-way.js';
 import { MemoryError } from '../../src/errors.js';
 import { describeDevices } from '../helpers/devices.js';
 import { seeded, seededInts, tinyModel } from '../helpers/tiny-model.js';
+import { noWindows } from '../../src/model/read-layers.js';
 
 describeDevices('the memory plan', (device) => {
   test.each([
@@ -38,6 +39,10 @@ describe('checkMemory', () => {
     ropeTheta: 5e5,
     ropeScaling: { type: 'default' },
     tied: false,
+    attentionBias: false,
+    mlpBias: false,
+    windows: noWindows(config.layers),
+    noRopeLayers: [],
     ...config,
   } as const;
 

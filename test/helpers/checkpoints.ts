@@ -2,7 +2,8 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { at } from '../../src/errors.js';
-import { FAMILIES, plannedTensors } from '../../src/model/families.js';
+import { FAMILIES } from '../../src/model/families.js';
+import { plannedTensors } from '../../src/model/plan.js';
 import { parseConfig } from '../../src/model/read-config.js';
 
 export const TINY_CONFIG = {
@@ -56,7 +57,7 @@ export function fromHeader(header: string, tensors: readonly TensorSource[] = []
 
 /** Every tensor that a config needs, small numbers that differ. */
 export function tinyTensors(config: Readonly<Record<string, unknown>> = TINY_CONFIG): Record<string, TensorSource> {
-  const planned = plannedTensors(at(FAMILIES, 0), parseConfig(config, 'test').config);
+  const planned = plannedTensors(at(FAMILIES, 0).tensors, parseConfig(config, 'test').config);
   return Object.fromEntries(planned.map(({ name, shape }, n) => [name, float32Tensor(shape, (i) => Math.sin(n + i) / 8)]));
 }
 

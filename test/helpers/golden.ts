@@ -1,7 +1,8 @@
 /** Reference dumps cut down, so that a slow device compares fewer steps or prompts of the same numbers. */
 import { writeFileSync } from 'node:fs';
 import { at } from '../../src/errors.js';
-import { readSafetensors, readTensor } from '../../src/model/safetensors.js';
+import { readSafetensors } from '../../src/model/safetensors.js';
+import { readTensor } from '../../src/model/weight-file.js';
 import { safetensorsBytes } from './checkpoints.js';
 import type { TensorSource } from './checkpoints.js';
 

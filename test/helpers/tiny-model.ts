@@ -17,6 +17,10 @@ export const TINY_CONFIG: ModelConfig = {
   ropeTheta: 10_000,
   ropeScaling: { type: 'default' },
   tied: true,
+  attentionBias: false,
+  mlpBias: false,
+  windows: [null, null, null],
+  noRopeLayers: [],
 };
 
 /** Uniform numbers in [0, 1) from a seed (a linear congruential generator modulo 2^32). */
@@ -49,7 +53,8 @@ const tokenizer: Tokenizer = {
 };
 
 export function tinyModel(device: Device, seed: number, changes: Partial<ModelConfig> = {}): Model {
-  const config = { ...TINY_CONFIG, ...changes };
+  const windows = Array.from({ length: changes.layers ?? TINY_CONFIG.layers }, () => null);
+  const config = { ...TINY_CONFIG, windows, ...changes };
   const random = seeded(seed);
   const normal = (scale: number) => scale * Math.sqrt(-2 * Math.log(1 - random())) * Math.cos(2 * Math.PI * random());
   const fill = (shape: number[], make: () => number): Tensor =>
@@ -65,7 +70,7 @@ export function tinyModel(device: Device, seed: number, changes: Partial<ModelCo
     k: matrix(kvWidth, hidden, 2),
     v: matrix(kvWidth, hidden, 2),
     o: matrix(hidden, queryWidth),
-    postNorm: norm(),
+    mlpNorm: norm(),
     gate: matrix(intermediate, hidden),
     up: matrix(intermediate, hidden),
     down: matrix(hidden, intermediate),

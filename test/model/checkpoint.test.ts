@@ -5,7 +5,6 @@ import { InputError } from '../../src/errors.js';
 import type { Warning } from '../../src/errors.js';
 import { openCheckpoint } from '../../src/model/checkpoint.js';
 import { readModelInfo } from '../../src/model/load.js';
-import { readTokenizer } from '../../src/model/tokenizer.js';
 import { float32Tensor, safetensorsBytes, tinyTensors, TINY_CONFIG, writeFolder } from '../helpers/checkpoints.js';
 import type { TensorSource } from '../helpers/checkpoints.js';
 import { describeShared, DUO_MINI, SHARED } from '../helpers/paths.js';
@@ -99,7 +98,7 @@ describe('openCheckpoint', () => {
     const { [QUERY]: _left, ...others } = tinyTensors();
     expect(refusal(whole(others))).toBe(`missing tensor ${QUERY}`);
     expect(refusal(whole({ ...others, [QUERY]: float32Tensor([8, 16], () => 1) }))).toBe(
-      `tensor ${QUERY}: shape [8, 16] does not fit config.json`,
+      `tensor ${QUERY}: shape [8, 16] does not fit the config`,
     );
     const integers = { dtype: 'I32', shape: [16, 8], bytes: new Uint8Array(512) };
     expect(refusal(whole({ ...others, [QUERY]: integers }))).toBe(`tensor ${QUERY}: dtype I32 is not supported`);
@@ -156,7 +155,7 @@ describeShared('the malformed checkpoints', () => {
   test.each(cases)('$path: $error', ({ path, expect: expected }) => {
     const open = (): unknown => {
       const opened = openCheckpoint(join(base, path), () => undefined);
-      return readTokenizer(opened.folder, opened.config.vocab);
+      return opened.readTokenizer();
     };
     // Where either would do, this loader refuses.
     if (expected === 'ok') expect(open).not.toThrow();

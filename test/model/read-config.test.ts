@@ -38,6 +38,10 @@ describe('parseConfig', () => {
       ropeTheta: 10000,
       ropeScaling: { type: 'default' },
       tied: true,
+      attentionBias: false,
+      mlpBias: false,
+      windows: [null, null],
+      noRopeLayers: [],
     });
   });
 
@@ -83,10 +87,9 @@ describe('parseConfig', () => {
     [{ head_dim: 7 }, 'config.json: head_dim 7 must be even, for rope, and at most 4096'],
     [{ head_dim: null, hidden_size: 9 }, 'config.json: hidden_size 9 is not a multiple of num_attention_heads 4, and head_dim is absent'],
     [{ hidden_act: 'gelu' }, 'unsupported hidden_act "gelu" for llama'],
-    [{ attention_bias: true }, 'config.json: attention_bias true is not supported for llama'],
-    [{ mlp_bias: true }, 'config.json: mlp_bias true is not supported for llama'],
     [{ quantization_config: { quant_method: 'gptq' } }, 'quantized checkpoints are not supported (quantization_config, quant_method gptq)'],
-    [{ rope_scaling: { rope_type: 'yarn', factor: 4 } }, 'unsupported rope type "yarn"'],
+    [{ rope_scaling: { rope_type: 'dynamic', factor: 4 } }, 'unsupported rope type "dynamic"'],
+    [{ rope_scaling: { rope_type: 'longrope', factor: 4 } }, 'unsupported rope type "longrope"'],
     [{ rope_scaling: { type: 'dynamic', factor: 4 } }, 'unsupported rope type "dynamic"'],
     [{ rope_scaling: { type: 'constructor' } }, 'unsupported rope type "constructor"'],
     [{ rope_scaling: { rope_type: 'linear' } }, 'config.json: rope type "linear": factor is missing'],

@@ -2,7 +2,8 @@ import { createHash } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { at, InputError } from '../../src/errors.js';
-import { readSafetensors, readTensor, streamSafetensors } from '../../src/model/safetensors.js';
+import { readSafetensors } from '../../src/model/safetensors.js';
+import { readTensor, streamWeights } from '../../src/model/weight-file.js';
 import { float32Tensor, fromHeader, safetensorsBytes } from '../helpers/checkpoints.js';
 import type { TensorSource } from '../helpers/checkpoints.js';
 import { temporaryFolder } from '../helpers/temporary.js';
@@ -74,7 +75,7 @@ describe('readTensor', () => {
   });
 });
 
-describe('streamSafetensors', () => {
+describe('streamWeights', () => {
   test('gives wanted tensors whole, every byte once and in order, also when a tensor spans several pieces', async () => {
     const large = float32Tensor([1100, 1024], (i) => i % 8191);
     const bytes = safetensorsBytes(
@@ -83,7 +84,7 @@ describe('streamSafetensors', () => {
     );
     const hash = createHash('sha256');
     const seen = new Map<string, Float32Array>();
-    await streamSafetensors(readSafetensors(write(bytes)), {
+    await streamWeights(readSafetensors(write(bytes)), {
       wants: (name) => name !== 'last',
       allocate: (length) => new Float32Array(length),
       onBytes: (piece) => hash.update(piece),

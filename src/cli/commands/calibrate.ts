@@ -14,7 +14,6 @@ import { at } from '../../errors.js';
 import { defaultModelPath, loadModel, readModelInfo } from '../../model/load.js';
 import type { ModelInfo } from '../../model/load.js';
 import type { Model } from '../../model/model.js';
-import { readTokenizer } from '../../model/tokenizer.js';
 import { parsePattern } from '../../pattern/schema.js';
 import { writePattern } from '../../pattern/write.js';
 import { describeSession } from '../../report/environment.js';
@@ -82,7 +81,7 @@ async function run(options: CalibrateOptions, io: Io): Promise<CommandResult> {
   // What is wrong or cannot fit is refused before TensorFlow is loaded. At most the whole sample is labelled.
   const plan = planMemory(info.config, info.weightBytes, { contextTokens: settings.maxTokens, labelledTokens: settings.maxTokens });
   checkMemory(plan, settings.maxTokens);
-  const data = new CalibrationData(settings, readTokenizer(info.folder, info.config.vocab), io.warn);
+  const data = new CalibrationData(settings, info.readTokenizer(), io.warn);
   const device = await openDevice({ device: options.device, threads: options.threads, warn: io.warn, environment: io.environment });
   const model = await loadModel(modelPath(options), device, io);
   if (options.dryRun === true) return dryRun(model, settings, seeds, data, plan.peakBytes);

@@ -34,7 +34,7 @@ interface ModelReport {
 
 /** A model from its config and headers: what its weights and each token of its full cache take. */
 function describeModel(info: ModelInfo): ModelReport {
-  const { config, id, folder, parameters, storedBytes, weightBytes } = info;
+  const { config, id, path, parameters, storedBytes, weightBytes } = info;
   const shape = { headDim: config.headDim, bytesPerElement: CACHE_ELEMENT_BYTES, contextTokens: 1, sink: 0, recent: 1 };
   const cacheBytesPerToken = cacheBytes(shape, config.layers * config.kvHeads, 0);
   const needed = weightBytes + info.largestTensorBytes;
@@ -48,7 +48,7 @@ function describeModel(info: ModelInfo): ModelReport {
       : { name: 'weights', status: 'warning', found: weights, mend: 'more memory than this machine has: take a smaller model' },
     { name: 'cache', status: 'note', found: `${cacheBytesPerToken.toLocaleString('en')} bytes per token when every head is full` },
   ];
-  const facts = { id, folder, parameters, storedBytes, weightBytes, cacheBytesPerToken, maxPositions: config.maxPositions };
+  const facts = { id, path, parameters, storedBytes, weightBytes, cacheBytesPerToken, maxPositions: config.maxPositions };
   return { facts, checks };
 }
 

@@ -1,0 +1,141 @@
+/**
+ * A file of tensors, whatever its format: where each lies, and reading it once from front to back, in pieces, each wanted
+ * tensor widened to float32 as it comes. Safetensors and GGUF files are two producers of it.
+ */
+import { closeSync, openSync, readSync } from 'node:fs';
+import { basename } from 'node:path';
+import { InputError } from '../errors.js';
+import { breathe } from '../progress.js';
+import { STORED_DTYPES } from './stored-dtypes.js';
+import type { StoredDtype } from './stored-dtypes.js';
+
+/** Bytes read at a time: far smaller than the weights, large enough that a read costs nothing beside its copy. */
+const PIECE_BYTES = 1 << 20;
+
+export interface StoredTensor {
+  readonly name: string;
+  /** A row of STORED_DTYPES: `F32`, `BF16`, `Q4_K`, ... */
+  readonly dtype: string;
+  /** Row-major: a matrix is (out, in). */
+  readonly shape: readonly number[];
+  /** First byte in the file, and how many. */
+  readonly start: number;
+  readonly bytes: number;
+}
+
+export interface WeightFile {
+  readonly path: string;
+  readonly bytes: number;
+  /** By name, in the order of their data. */
+  readonly tensors: ReadonlyMap<string, StoredTensor>;
+}
+
+/** What `streamWeights` calls as it goes. */
+export interface StreamReader {
+  /** True for a tensor whose values are wanted. */
+  readonly wants: (name: string) => boolean;
+  /** Memory for a wanted tensor. */
+  readonly allocate: (length: number) => Float32Array;
+  /** Every byte of the file, in order; the array is reused afterwards. */
+  readonly onBytes: (piece: Uint8Array) => void;
+  /** A wanted tensor, complete, widened to float32, in what `allocate` gave. */
+  readonly onTensor: (tensor: StoredTensor, values: Float32Array) => void;
+  /** Called between pieces; throws to stop. */
+  readonly check: () => void;
+}
+
+/**
+ * Reads a whole file once, front to back, holding one piece and one tensor at a time.
+ * @throws InputError when a wanted tensor is of no type that weights may have, or the file became shorter meanwhile.
+ */
+export async function streamWeights(file: WeightFile, reader: StreamReader): Promise<void> {
+  const descriptor = openSync(file.path, 'r');
+  const piece = new Uint8Array(PIECE_BYTES);
+  /** Bytes start..end-1 in pieces of whole blocks; `use` gets each and where it begins. */
+  const read = async (start: number, end: number, blockBytes: number, use: (part: Uint8Array, done: number) => void): Promise<void> => {
+    const most = PIECE_BYTES - (PIECE_BYTES % blockBytes);
+    for (let done = 0; start + done < end; done += most) {
+      const part = piece.subarray(0, Math.min(most, end - start - done));
+      readFully(descriptor, part, start + done, file.path);
+      reader.onBytes(part);
+      use(part, done);
+      await breathe();
+      reader.check();
+    }
+  };
+  try {
+    let position = 0;
+    for (const tensor of file.tensors.values()) {
+      await read(position, tensor.start, 1, () => undefined);
+      position = tensor.start + tensor.bytes;
+      const dtype = dtypeOf(tensor);
+      const values = reader.wants(tensor.name) ? reader.allocate(elementsOf(tensor)) : undefined;
+      await read(tensor.start, position, dtype.blockBytes, (part, done) => {
+        if (values !== undefined)
+          widen(tensor, part, values.subarray(valuesIn(dtype, done), valuesIn(dtype, done + part.length)), file.path);
+      });
+      if (values !== undefined) reader.onTensor(tensor, values);
+    }
+    await read(position, file.bytes, 1, () => undefined);
+  } finally {
+    closeSync(descriptor);
+  }
+}
+
+/** One whole tensor: float types as float32, I32 as it is. For small ones: reference dumps, tables. @throws InputError */
+export function readTensor(file: WeightFile, tensor: StoredTensor): Float32Array | Int32Array {
+  const bytes = new Uint8Array(tensor.bytes);
+  const descriptor = openSync(file.path, 'r');
+  try {
+    readFully(descriptor, bytes, tensor.start, file.path);
+  } finally {
+    closeSync(descriptor);
+  }
+  if (tensor.dtype === 'I32') return new Int32Array(bytes.buffer);
+  const values = new Float32Array(elementsOf(tensor));
+  widen(tensor, bytes, values, file.path);
+  return values;
+}
+
+/** True for a type that becomes float32 weights. */
+export function isWeightDtype(dtype: string): boolean {
+  return STORED_DTYPES.get(dtype)?.widen !== undefined;
+}
+
+/** The types that weights may have, for messages. */
+export function weightDtypes(): string {
+  return [...STORED_DTYPES.keys()].filter(isWeightDtype).join(', ');
+}
+
+export function elementsOf(tensor: Pick<StoredTensor, 'shape'>): number {
+  return tensor.shape.reduce((product, size) => product * size, 1);
+}
+
+/** Fills `target` from a file. @throws InputError when the file ends before. */
+export function readFully(descriptor: number, target: Uint8Array, position: number, path: string): void {
+  for (let done = 0; done < target.length;) {
+    const count = readSync(descriptor, target, done, target.length - done, position + done);
+    if (count === 0) throw new InputError({ code: 'file_short', what: `${basename(path)} ended while it was read`, given: path });
+    done += count;
+  }
+}
+
+function dtypeOf(tensor: StoredTensor): StoredDtype {
+  return STORED_DTYPES.get(tensor.dtype) ?? { blockValues: 1, blockBytes: 1 };
+}
+
+function valuesIn(dtype: StoredDtype, bytes: number): number {
+  return (bytes / dtype.blockBytes) * dtype.blockValues;
+}
+
+function widen(tensor: StoredTensor, source: Uint8Array, target: Float32Array, path: string): void {
+  const dtype = dtypeOf(tensor);
+  if (dtype.widen === undefined)
+    throw new InputError({
+      code: 'tensor_dtype',
+      what: `tensor ${tensor.name}: dtype ${tensor.dtype} is not supported`,
+      given: path,
+      expected: weightDtypes(),
+    });
+  dtype.widen(source, target);
+}
