@@ -1,6 +1,8 @@
 /** Number formats that weight files hold, and how those of weights become float32. */
 import { endianness } from 'node:os';
 import { EnvironmentError } from '../errors.js';
+import { float16Values } from './float16.js';
+import { BLOCK_FORMATS } from './gguf-blocks.js';
 
 export interface StoredDtype {
   /** Values of a block and its bytes: 1 and the size of a number, but for quantized types. */
@@ -15,7 +17,7 @@ const plain = (name: string, blockBytes: number, widen?: StoredDtype['widen']): 
   { blockValues: 1, blockBytes, ...(widen === undefined ? {} : { widen }) },
 ];
 
-/** Types a header may name; weights are of those that can be widened. */
+/** Types a header may name, GGUF's blocks too; weights are of those that can be widened. */
 export const STORED_DTYPES: ReadonlyMap<string, StoredDtype> = new Map<string, StoredDtype>([
   plain('F32', 4, copyFloat32),
   plain('F16', 2, widenFloat16),
@@ -24,6 +26,7 @@ export const STORED_DTYPES: ReadonlyMap<string, StoredDtype> = new Map<string, S
   ...['I32', 'U32'].map((name) => plain(name, 4)),
   ...['I16', 'U16'].map((name) => plain(name, 2)),
   ...['I8', 'U8', 'BOOL', 'F8_E4M3', 'F8_E5M2', 'F8_E8M0', 'F8_E4M3FNUZ', 'F8_E5M2FNUZ'].map((name) => plain(name, 1)),
+  ...BLOCK_FORMATS,
 ]);
 
 /** The files are little-endian, and are read as they lie. @throws EnvironmentError on a big-endian machine. */
@@ -47,20 +50,8 @@ function widenBfloat16(source: Uint8Array, target: Float32Array): void {
   for (let i = 0; i < words.length; i++) words[i] = (halves[i] ?? 0) << 16;
 }
 
-/** All 65,536 values of float16, made at first use. */
-let float16Values: Float32Array | undefined;
-
 function widenFloat16(source: Uint8Array, target: Float32Array): void {
-  const values = (float16Values ??= Float32Array.from({ length: 65_536 }, (_, half) => float16Value(half)));
+  const values = float16Values();
   const halves = new Uint16Array(source.buffer, source.byteOffset, target.length);
   for (let i = 0; i < target.length; i++) target[i] = values[halves[i] ?? 0] ?? 0;
-}
-
-function float16Value(half: number): number {
-  const sign = half & 0x8000 ? -1 : 1;
-  const exponent = (half >> 10) & 0x1f;
-  const fraction = half & 0x3ff;
-  if (exponent === 0) return sign * fraction * 2 ** -24;
-  if (exponent === 0x1f) return fraction === 0 ? sign * Infinity : Number.NaN;
-  return sign * (1 + fraction / 1024) * 2 ** (exponent - 15);
 }
