@@ -34,10 +34,7 @@ export function project(model: Model, layer: number, x: Tensor, rope: Rope, quer
   const { device, config } = model;
   const weights = at(model.weights.layers, layer);
   return device.scope(() => {
-    const normed = norm(model, x, weights.inputNorm);
-    const forQueries = queries ? device.gatherRows(normed, queries.rows) : normed;
-    const q = linear(device, forQueries, weights.q, weights.qBias);
-    const k = linear(device, normed, weights.k, weights.kBias);
+    const { normed, q, k } = queriesAndKeys(model, weights, x, queries);
     return {
       q: rotate(model, layer, heads(device, widthNorm(model, q, weights.qNorm), config.queryHeads), queries?.rope ?? rope),
       k: rotate(model, layer, heads(device, widthNorm(model, k, weights.kNorm), config.kvHeads), rope),
@@ -51,18 +48,45 @@ export function projectBackward(model: Model, layer: number, gradients: Projecti
   const { device } = model;
   const weights = at(model.weights.layers, layer);
   return device.scope(() => {
-    const normed = norm(model, x, weights.inputNorm);
-    const forQueries = queries ? device.gatherRows(normed, queries.rows) : normed;
     const dq = flat(device, rotateBackward(model, layer, gradients.q, queries?.rope ?? rope));
     const dk = flat(device, rotateBackward(model, layer, gradients.k, rope));
-    const dqRaw = widthNormBackward(model, dq, () => linear(device, forQueries, weights.q, weights.qBias), weights.qNorm);
-    const dkRaw = widthNormBackward(model, dk, () => linear(device, normed, weights.k, weights.kBias), weights.kNorm);
-    const dqNormed = device.matmulBackward(dqRaw, weights.q);
-    const dkNormed = device.matmulBackward(dkRaw, weights.k);
+    const raw = queriesAndKeysBackward(model, weights, { q: dq, k: dk }, x, queries);
+    const dqNormed = device.matmulBackward(raw.q, weights.q);
+    const dkNormed = device.matmulBackward(raw.k, weights.k);
     const dvNormed = device.matmulBackward(flat(device, gradients.v), weights.v);
     const dqRows = queries ? device.gatherRowsBackward(dqNormed, queries.rows, rowsOf(x)) : dqNormed;
     return normBackward(model, device.add(dqRows, device.add(dkNormed, dvNormed)), x, weights.inputNorm);
   });
+}
+
+interface QueriesAndKeys {
+  readonly q: Tensor; // (queryTokens, queryHeads * headDim)
+  readonly k: Tensor; // (tokens, kvHeads * headDim)
+}
+
+/** Queries and keys before their norms, and x after its own. */
+function queriesAndKeys(model: Model, weights: LayerWeights, x: Tensor, queries?: QueryRows): QueriesAndKeys & { readonly normed: Tensor } {
+  const { device } = model;
+  const normed = norm(model, x, weights.inputNorm); // (tokens, hidden)
+  const forQueries = queries ? device.gatherRows(normed, queries.rows) : normed;
+  const q = linear(device, forQueries, weights.q, weights.qBias);
+  return { normed, q, k: linear(device, normed, weights.k, weights.kBias) };
+}
+
+/** Gradients before the norms of queries and keys; only where there are such norms is anything recomputed. */
+function queriesAndKeysBackward(
+  model: Model,
+  weights: LayerWeights,
+  gradients: QueriesAndKeys,
+  x: Tensor,
+  queries?: QueryRows,
+): QueriesAndKeys {
+  if (!weights.qNorm && !weights.kNorm) return gradients;
+  const { q, k } = queriesAndKeys(model, weights, x, queries);
+  return {
+    q: widthNormBackward(model, gradients.q, q, weights.qNorm),
+    k: widthNormBackward(model, gradients.k, k, weights.kNorm),
+  };
 }
 
 /** The layer's output from its input x (tokens, hidden) and its attention (tokens, queryHeads, headDim). */
@@ -167,11 +191,8 @@ function widthNorm(model: Model, x: Tensor, weight: Tensor | undefined): Tensor 
   return weight ? model.device.reshape(norm(model, byWidth(model, x, weight), weight), x.shape) : x;
 }
 
-/** `recompute` gives what was normed; it runs only where there is a norm. */
-function widthNormBackward(model: Model, dy: Tensor, recompute: () => Tensor, weight: Tensor | undefined): Tensor {
-  if (!weight) return dy;
-  const x = byWidth(model, recompute(), weight);
-  return model.device.reshape(normBackward(model, byWidth(model, dy, weight), x, weight), dy.shape);
+function widthNormBackward(model: Model, dy: Tensor, x: Tensor, weight: Tensor | undefined): Tensor {
+  return weight ? model.device.reshape(normBackward(model, byWidth(model, dy, weight), byWidth(model, x, weight), weight), dy.shape) : dy;
 }
 
 function byWidth({ device }: Model, x: Tensor, weight: Tensor): Tensor {

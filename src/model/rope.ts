@@ -52,7 +52,7 @@ function scale(frequency: number, i: number, config: ModelConfig): number {
     case 'llama3':
       return scaleLlama3(Math.fround(frequency), scaling);
     case 'yarn':
-      return frequency * (1 + (1 / scaling.factor - 1) * yarnShare(i, config, scaling));
+      return scaleYarn(Math.fround(frequency), yarnKeep(i, config, scaling), scaling.factor);
     case 'divided':
       return Math.fround(frequency) / at(scaling.divisors, i);
     default:
@@ -61,17 +61,22 @@ function scale(frequency: number, i: number, config: ModelConfig): number {
 }
 
 /**
- * Share of YaRN's slowing that frequency i gets: 0 where it turns `betaFast` times or more over the original positions, 1
- * where `betaSlow` times or fewer, a straight line between (arXiv 2309.00071, section 3.2).
+ * Share of its speed that frequency i keeps under YaRN: 1 where it turns `betaFast` times or more over the original
+ * positions, 0 where `betaSlow` times or fewer, a straight line between (arXiv 2309.00071, section 3.2).
  */
-function yarnShare(i: number, { headDim, ropeTheta }: ModelConfig, scaling: Extract<RopeScaling, { type: 'yarn' }>): number {
+function yarnKeep(i: number, { headDim, ropeTheta }: ModelConfig, scaling: Extract<RopeScaling, { type: 'yarn' }>): number {
   const indexOfTurns = (turns: number): number =>
     (headDim * Math.log(scaling.originalPositions / (turns * 2 * Math.PI))) / (2 * Math.log(ropeTheta));
   const [first, last] = [indexOfTurns(scaling.betaFast), indexOfTurns(scaling.betaSlow)];
   const low = Math.max(scaling.truncate ? Math.floor(first) : first, 0);
   const high = Math.min(scaling.truncate ? Math.ceil(last) : last, headDim - 1);
   const width = high === low ? 0.001 : high - low;
-  return Math.min(1, Math.max(0, (i - low) / width));
+  return Math.fround(1 - Math.min(1, Math.max(0, Math.fround(Math.fround(i - low) / width))));
+}
+
+function scaleYarn(frequency: number, keep: number, factor: number): number {
+  const slowed = Math.fround(1 / Math.fround(factor * Math.fround(1 / frequency)));
+  return Math.fround(slowed * Math.fround(1 - keep)) + Math.fround(frequency * keep);
 }
 
 /** Llama 3.1's schedule: long wavelengths are slowed by `factor`, short ones kept, the band between blended. */

@@ -2,6 +2,8 @@ import { initialGates } from '../../src/calibrate/gates.js';
 import type { FullBranch } from '../../src/calibrate/two-way.js';
 import { twoWayForward, twoWayStep } from '../../src/calibrate/two-way.js';
 import { at } from '../../src/errors.js';
+import type { ModelConfig } from '../../src/model/config.js';
+import { FAMILIES } from '../../src/model/families.js';
 import { describeDevices } from '../helpers/devices.js';
 import { seeded, seededInts, tinyModel, TINY_CONFIG } from '../helpers/tiny-model.js';
 
@@ -32,14 +34,17 @@ describeDevices('the two-way pass', (device) => {
     expect(distill).toBeLessThan(1e-12);
   });
 
-  test.each<[string, FullBranch, number, number]>([
-    ['own states', 'own', 3, 1],
-    ["the teacher's output", 'teacher', 3, 1],
-    ['a single layer', 'own', 1, 1],
-    ['two layers and a block window', 'own', 2, 4],
-  ])('gives the gradient that finite differences give: %s', (_title, fullBranch, layers, block) => {
-    const model = tinyModel(device(), 4, { layers });
-    const gates = randomGates(5, layers);
+  const everything = { layers: 2, attentionBias: true, mlpBias: true, noRopeLayers: [1] };
+
+  test.each<[string, FullBranch, Partial<ModelConfig>, number]>([
+    ['own states', 'own', {}, 1],
+    ["the teacher's output", 'teacher', {}, 1],
+    ['a single layer', 'own', { layers: 1 }, 1],
+    ['two layers and a block window', 'own', { layers: 2 }, 4],
+    ...FAMILIES.map(({ name }): [string, FullBranch, Partial<ModelConfig>, number] => [name, 'own', { ...everything, family: name }, 1]),
+  ])('gives the gradient that finite differences give: %s', (_title, fullBranch, changes, block) => {
+    const model = tinyModel(device(), 4, changes);
+    const gates = randomGates(5, model.config.layers);
     const options = { window: { ...window, block }, fullBranch };
     const { gradients } = twoWayStep(model, ids, labelled, gates, options);
     const largest = Math.max(...gradients.flatMap((row) => [...row].map(Math.abs)));

@@ -1,7 +1,12 @@
-/** A small Llama with seeded random weights, made on a given device: no files, and every shape a test wants. */
+/** A small model with seeded random weights, made on a given device: no files, and every shape a test wants. */
 import type { Device, Tensor } from '../../src/device/device.js';
 import type { ModelConfig } from '../../src/model/config.js';
-import type { LayerWeights, Model, Tokenizer } from '../../src/model/model.js';
+import { SHAPES } from '../../src/model/dimensions.js';
+import { FAMILIES } from '../../src/model/families.js';
+import type { LayerSlot, Slot } from '../../src/model/families.js';
+import type { Model, Tokenizer } from '../../src/model/model.js';
+import { plannedTensors } from '../../src/model/plan.js';
+import type { PlannedWeight } from '../../src/model/plan.js';
 
 export const TINY_CONFIG: ModelConfig = {
   family: 'llama',
@@ -52,33 +57,45 @@ const tokenizer: Tokenizer = {
   chat: () => undefined,
 };
 
+/** Larger than a usual start for queries and keys, so that attention looks at few keys and a wrong window shows. */
+const GAINS: Readonly<Record<string, number>> = { embedding: 3, q: 2, k: 2 };
+
+/** A model of the family that the config names, with every weight that the config gives it. */
 export function tinyModel(device: Device, seed: number, changes: Partial<ModelConfig> = {}): Model {
   const windows = Array.from({ length: changes.layers ?? TINY_CONFIG.layers }, () => null);
   const config = { ...TINY_CONFIG, windows, ...changes };
   const random = seeded(seed);
   const normal = (scale: number) => scale * Math.sqrt(-2 * Math.log(1 - random())) * Math.cos(2 * Math.PI * random());
-  const fill = (shape: number[], make: () => number): Tensor =>
-    device.upload(Float32Array.from({ length: shape.reduce((a, b) => a * b) }, make), shape);
-  // Sharper than a usual start, so that attention looks at few keys and a wrong window shows.
-  const matrix = (out: number, from: number, gain = 1): Tensor => fill([out, from], () => normal(gain / Math.sqrt(from)));
-  const norm = (): Tensor => fill([config.hidden], () => 1 + normal(0.1));
-  const { hidden, intermediate, headDim } = config;
-  const [queryWidth, kvWidth] = [config.queryHeads * headDim, config.kvHeads * headDim];
-  const layer = (): LayerWeights => ({
-    inputNorm: norm(),
-    q: matrix(queryWidth, hidden, 2),
-    k: matrix(kvWidth, hidden, 2),
-    v: matrix(kvWidth, hidden, 2),
-    o: matrix(hidden, queryWidth),
-    mlpNorm: norm(),
-    gate: matrix(intermediate, hidden),
-    up: matrix(intermediate, hidden),
-    down: matrix(hidden, intermediate),
-  });
-  const embedding = matrix(config.vocab, hidden, 3);
-  const layers = Array.from({ length: config.layers }, layer);
-  const weights = { embedding, layers, finalNorm: norm(), head: embedding };
-  const all = [embedding, weights.finalNorm, ...layers.flatMap((one) => Object.values(one) as Tensor[])];
+  const make = ({ slot, shape }: PlannedWeight): Tensor => {
+    const value = /Norm$/.test(slot) ? () => 1 + normal(0.1) : () => normal((GAINS[slot] ?? 1) / Math.sqrt(shape[1] ?? 16));
+    return device.upload(Float32Array.from({ length: shape.reduce((a, b) => a * b) }, value), shape);
+  };
+  const planned = plannedWeights(config);
+  const one = (slot: Slot): Tensor => present(planned.filter((weight) => weight.slot === slot).map(make)[0]);
+  const embedding = one('embedding');
+  const layers = Array.from(
+    { length: config.layers },
+    (_, layer) =>
+      Object.fromEntries(planned.filter((weight) => weight.layer === layer).map((weight) => [weight.slot, make(weight)])) as Record<
+        LayerSlot,
+        Tensor
+      >,
+  );
+  const weights = { embedding, layers, finalNorm: one('finalNorm'), head: config.tied ? embedding : one('head') };
+  const all = [...new Set([embedding, weights.finalNorm, weights.head, ...layers.flatMap((layer) => Object.values(layer))])];
   const weightBytes = all.reduce((sum, tensor) => sum + tensor.bytes, 0);
   return { id: `tiny-${seed}`, hash: `tiny-${seed}`, config, tokenizer, endTokens: [], device, weights, weightBytes };
+}
+
+function plannedWeights(config: ModelConfig): PlannedWeight[] {
+  const family = present(FAMILIES.find(({ name }) => name === config.family));
+  const order = Object.keys(SHAPES);
+  return plannedTensors(family.tensors, config)
+    .flatMap(({ weights }) => weights)
+    .sort((a, b) => order.indexOf(a.slot) - order.indexOf(b.slot));
+}
+
+function present<T>(value: T | undefined): T {
+  if (value === undefined) throw new Error('the family has no such weight');
+  return value;
 }

@@ -39,6 +39,11 @@ const CASES = [
   { name: 'llama-mqa', tensors: 13 },
   { name: 'llama-gqa', tensors: 17 },
   { name: 'llama3-rope', tensors: 17 },
+  { name: 'llama-yarn', tensors: 13 },
+  { name: 'llama-yarn-scales', tensors: 13 },
+  { name: 'llama-bias', tensors: 13 },
+  { name: 'olmo2', tensors: 13 },
+  { name: 'smollm3', tensors: 21 },
 ];
 
 const SHARED_CASES = [
