@@ -4,14 +4,46 @@
  */
 import * as library from '@huggingface/tokenizers';
 
+/** What a part was made from: its entry of tokenizer.json. */
+interface PartConfig {
+  readonly type: string;
+}
+
+export interface LibraryNormalizer {
+  readonly config: PartConfig;
+  /** The parts of a `Sequence`. */
+  readonly normalizers?: readonly LibraryNormalizer[];
+  readonly pattern?: RegExp;
+  normalize: (text: string) => string;
+}
+
+export interface LibraryPreTokenizer {
+  /** The parts of a `Sequence`. */
+  readonly tokenizers?: readonly LibraryPreTokenizer[];
+  pattern?: RegExp;
+  pre_tokenize_text: (text: string, options?: { readonly section_index?: number }) => string[];
+}
+
 export interface LibraryDecoder {
-  readonly config: { readonly type: string };
+  readonly config: PartConfig;
   /** The parts of a `Sequence`. */
   readonly decoders?: readonly LibraryDecoder[];
+  readonly pattern?: RegExp;
   decode_chain: (tokens: string[]) => string[];
 }
 
+export interface LibraryModel {
+  /** Merges (the JSON text of a pair) and their ranks: the lowest is merged first, and of equal ones the leftmost. */
+  bpe_ranks: ReadonlyMap<string, number>;
+  fuse_unk: boolean;
+  readonly unk_token?: string;
+  encode: (words: string[]) => string[];
+}
+
 export interface LibraryTokenizer {
+  readonly normalizer: LibraryNormalizer | null;
+  readonly pre_tokenizer: LibraryPreTokenizer | null;
+  readonly model: LibraryModel;
   readonly decoder: LibraryDecoder | null;
   encode(text: string, options: { add_special_tokens: boolean }): { ids: (number | undefined)[]; tokens: string[] };
   decode(ids: number[], options: { skip_special_tokens: boolean; clean_up_tokenization_spaces: boolean }): string;
