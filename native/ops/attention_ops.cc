@@ -7,11 +7,13 @@
 namespace duo {
 namespace {
 
-/// sink, recent, block; block 0 means no window.
+/// Numbers of a window: sink, recent, block, reach; block 0 means no window, reach 0 no limit.
+constexpr int kWindow = 4;
+
 cpu::Window window_at(const int32_t* values) {
-  require(values[0] >= 0 && values[2] >= 0, "sink and block must not be negative");
+  require(values[0] >= 0 && values[2] >= 0 && values[3] >= 0, "sink, block and reach must not be negative");
   require(values[2] == 0 || values[1] >= 1, "a window must hold the current token");
-  return {values[0], values[1], values[2]};
+  return {values[0], values[1], values[2], values[3]};
 }
 
 /// q (queries, heads, headDim), k and v (keys, kvHeads, headDim).
@@ -40,7 +42,7 @@ void place_queries(cpu::Attention& a, const Tensor& positions) {
 // Inputs: q, k, v, queryPositions, window.
 void attention(Call& call) {
   const Tensor q = call.input(0), k = call.input(1), v = call.input(2), positions = call.input(3), window = call.input(4);
-  require_shape(window, {3}, "window");
+  require_shape(window, {kWindow}, "window");
   cpu::Attention a = attention_of(q, k, v);
   a.window = window_at(window.ints());
   place_queries(a, positions);
@@ -52,7 +54,7 @@ void attention(Call& call) {
 void attention_backward(Call& call) {
   const Tensor dOut = call.input(0), q = call.input(1), k = call.input(2), v = call.input(3), out = call.input(4), lse = call.input(5);
   const Tensor positions = call.input(6), window = call.input(7);
-  require_shape(window, {3}, "window");
+  require_shape(window, {kWindow}, "window");
   cpu::Attention a = attention_of(q, k, v);
   require_shape(dOut, q.dims, "dOut");
   require_shape(out, q.dims, "out");
@@ -77,13 +79,13 @@ void attend_group(cpu::Attention a, const Tensor& positions, const Tensor& kvHea
   else cpu::AttentionForward(a, out, nullptr).run(cpu::Pool::shared());
 }
 
-// Inputs: q; settings = queryStart, then keyCount, sink, recent, block of each group; then per group k, v, key positions (none: a row's
+// Inputs: q; settings = queryStart, then keyCount and the window of each group; then per group k, v, key positions (none: a row's
 // position is its number) and the numbers of its KV heads.
 void hybrid_attention(Call& call) {
   const Tensor q = call.input(0), settings = call.input(1);
   const int groups = (call.inputs() - 2) / 4;
   require_rank(q, 3, "q");
-  require_shape(settings, {1 + 4 * groups}, "settings");
+  require_shape(settings, {1 + (1 + kWindow) * groups}, "settings");
   const Tensor out = call.output(0, q.dims);
   int64_t kvHeads = 0;
   for (int n = 0; n < groups; n++) kvHeads += call.input(2 + 3 * groups + n).size();
@@ -97,7 +99,7 @@ void hybrid_attention(Call& call) {
     a.q = q.floats(), a.k = k.floats(), a.v = v.floats();
     a.queries = q.dims[0], a.heads = q.dims[1], a.headDim = q.dims[2], a.group = q.dims[1] / kvHeads;
     a.keys = k.dims[0], a.kvHeads = k.dims[1], a.queryStart = settings.ints()[0];
-    attend_group(a, positions, numbers, settings.ints() + 1 + 4 * n, out.floats());
+    attend_group(a, positions, numbers, settings.ints() + 1 + (1 + kWindow) * n, out.floats());
   }
 }
 

@@ -67,7 +67,7 @@ Inputs make(const Case& c, std::mt19937& random) {
 }
 
 bool window_sees(const Window& w, int64_t query, int64_t key) {
-  if (key > query) return false;
+  if (key > query || (w.reach > 0 && query - key >= w.reach)) return false;
   if (w.block == 0 || key < ceil_div(w.sink, w.block) * w.block) return true;
   return key / w.block > query / w.block - ceil_div(w.recent, w.block);
 }
@@ -157,8 +157,8 @@ bool check(const Case& c, std::mt19937& random) {
   AttentionDecode(in.a, decoded.data()).run(Pool::shared());
   fine &= close("decode", decoded, wanted.out, length);
   if (!fine)
-    printf("WRONG: %ld queries, %ld keys, %ld KV heads x %ld, headDim %ld, window %d/%d/%d%s%s\n", c.queries, c.keys, c.kvHeads, c.group, c.headDim,
-           c.window.sink, c.window.recent, c.window.block, c.scattered ? ", scattered" : "", c.shuffled ? ", shuffled" : "");
+    printf("WRONG: %ld queries, %ld keys, %ld KV heads x %ld, headDim %ld, window %d/%d/%d/%d%s%s\n", c.queries, c.keys, c.kvHeads, c.group, c.headDim,
+           c.window.sink, c.window.recent, c.window.block, c.window.reach, c.scattered ? ", scattered" : "", c.shuffled ? ", shuffled" : "");
   return fine;
 }
 
@@ -174,6 +174,7 @@ int check_all(int count) {
     c.kvHeads = between(1, 3), c.group = between(1, 5), c.headDim = dims[random() % 9];
     if (n % 20 == 19) c.group = 110;
     if (n % 2) c.window = {static_cast<int32_t>(between(0, 20)), static_cast<int32_t>(between(n % 7 == 1 ? 0 : 1, 60)), n % 4 == 1 ? 1 : static_cast<int32_t>(between(2, 17))};
+    if (n % 4 == 3) c.window.reach = static_cast<int32_t>(between(1, 100));
     c.scattered = random() % 3 == 0, c.shuffled = random() % 3 == 0;
     wrong += !check(c, random);
   }
@@ -210,6 +211,7 @@ int main(int argc, char** argv) {
   for (int64_t tokens : {512, 1024, 2048}) {
     time_case(("causal " + std::to_string(tokens)).c_str(), {tokens, tokens, 4, 2, 64, {}, false, false}, threads, top);
     time_case(("streaming 16+64 " + std::to_string(tokens)).c_str(), {tokens, tokens, 4, 2, 64, {16, 64, 1}, false, false}, threads, top);
+    time_case(("reach 256 " + std::to_string(tokens)).c_str(), {tokens, tokens, 4, 2, 64, {16, 1024, 1, 256}, false, false}, threads, top);
   }
   time_case("causal 1024, headDim 128", {1024, 1024, 4, 2, 128, {}, false, false}, threads, top);
   time_case("150 of 1024", {150, 1024, 4, 2, 64, {}, false, false}, threads, top);

@@ -30,17 +30,20 @@ export interface Tensor {
  * `block` 1 defines the window per token: recent means i - j < recent, the current token included.
  * `block` B > 1 is the reference's block window: sink and recent are whole blocks of B tokens, and j is recent
  * iff floor(j / B) > floor(i / B) - recent / B.
+ * `reach` is the model's own window in a layer that has one: both rules must allow a key, so that i - j < reach as well, for sinks too.
  */
 export interface Window {
   readonly sink: number;
   readonly recent: number;
   readonly block: number;
+  /** Tokens seen at most, the current one included, counted per token whatever the block; absent: no limit. */
+  readonly reach?: number;
 }
 
 /** Whether a streaming head's query at position `query` sees the key at position `key`. */
 export function windowSees(window: Window, query: number, key: number): boolean {
-  if (key > query) return false;
-  const { block } = window;
+  const { block, reach = Infinity } = window;
+  if (key > query || query - key >= reach) return false;
   const sinkEnd = Math.ceil(window.sink / block) * block;
   if (key < sinkEnd) return true;
   return Math.floor(key / block) > Math.floor(query / block) - Math.ceil(window.recent / block);

@@ -29,6 +29,7 @@ export interface AttentionData {
 }
 
 const perToken = (sink: number, recent: number): Window => ({ sink, recent, block: 1 });
+const reaching = (reach: number, sink: number, recent: number, block = 1): Window => ({ sink, recent, block, reach });
 const perBlock = (sink: number, recent: number, block: number): Window => ({ sink, recent, block });
 
 /** Small enough for central differences in every element. */
@@ -42,6 +43,10 @@ export const SMALL_CASES: readonly AttentionCase[] = [
   { tokens: 9, heads: 4, kvHeads: 2, headDim: 8, window: perToken(2, 3) },
   { tokens: 8, heads: 2, kvHeads: 1, headDim: 8, window: perToken(3, 20) },
   { tokens: 10, heads: 2, kvHeads: 2, headDim: 8, window: perBlock(1, 3, 2), queries: 5 },
+  { tokens: 9, heads: 2, kvHeads: 1, headDim: 8, window: reaching(1, 2, 3) },
+  { tokens: 10, heads: 2, kvHeads: 2, headDim: 8, window: reaching(2, 3, 4) },
+  { tokens: 12, heads: 2, kvHeads: 1, headDim: 8, window: reaching(6, 3, 2) },
+  { tokens: 11, heads: 2, kvHeads: 2, headDim: 8, window: reaching(5, 1, 3, 2), queries: 5 },
 ];
 
 /** As models have them: groups of 1, 2 and 4, head dimensions up to 128, several pieces, blocks of the reference. */
@@ -58,11 +63,20 @@ export const LARGE_CASES: readonly AttentionCase[] = [
   { tokens: 150, heads: 4, kvHeads: 2, headDim: 16, window: perToken(8, 500) },
   { tokens: 300, heads: 2, kvHeads: 1, headDim: 16, window: perBlock(128, 128, 128) },
   { tokens: 300, heads: 2, kvHeads: 2, headDim: 16, window: perBlock(100, 130, 64), queries: 90 },
+  { tokens: 280, heads: 2, kvHeads: 2, headDim: 16, window: reaching(20, 4, 16) },
+  { tokens: 420, heads: 2, kvHeads: 1, headDim: 8, window: reaching(150, 20, 40) },
+  { tokens: 420, heads: 2, kvHeads: 2, headDim: 8, window: reaching(60, 70, 30), queries: 90 },
+  { tokens: 280, heads: 2, kvHeads: 1, headDim: 8, window: reaching(33, 40, 60) },
+  { tokens: 300, heads: 2, kvHeads: 2, headDim: 16, window: reaching(100, 128, 128, 128) },
 ];
 
 export function describeCase({ tokens, heads, kvHeads, headDim, window, queries }: AttentionCase): string {
-  const kind = window ? `sink ${window.sink}, recent ${window.recent}, block ${window.block}` : 'causal';
+  const kind = window ? `sink ${window.sink}, recent ${window.recent}, block ${window.block}${reachText(window)}` : 'causal';
   return `${kind}: ${queries ?? tokens} queries of ${tokens} tokens, ${heads} heads on ${kvHeads} of ${headDim}`;
+}
+
+function reachText({ reach }: Window): string {
+  return reach === undefined ? '' : `, reach ${reach}`;
 }
 
 export function makeData(seed: number, { tokens, heads, kvHeads, headDim, queries }: AttentionCase): AttentionData {
@@ -76,8 +90,13 @@ export function makeData(seed: number, { tokens, heads, kvHeads, headDim, querie
 export function seesOf({ window }: AttentionCase, { queryPositions }: AttentionData): Sees {
   return (query, key) => {
     const position = queryPositions ? at(queryPositions, query) : query;
-    return window ? windowSees(window, position, key) : key <= position;
+    return window ? bothSee(window, position, key) : key <= position;
   };
+}
+
+/** A key is visible only if the streaming head's rule and the model's own window both allow it. */
+function bothSee({ reach, ...streaming }: Window, query: number, key: number): boolean {
+  return windowSees(streaming, query, key) && (reach === undefined || query - key < reach);
 }
 
 export function uploadInputs(device: Device, { q, k, v, queryPositions }: AttentionData): AttentionInputs {

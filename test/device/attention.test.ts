@@ -34,6 +34,10 @@ describeDevices('attention', (device) => {
     '%s is what streaming attention gives when the window holds every token',
     (_, one) => expectStreamingIsCausal(device(), one),
   );
+  test.each(rows(LARGE_CASES.filter(({ window }) => window === undefined)))(
+    '%s in a layer of the window 40 is what a window of the 40 most recent tokens gives',
+    (_, one) => expectReachIsRecent(device(), one),
+  );
   test('the same call gives the same bits', () => {
     for (const one of LARGE_CASES) expect(bits(run(device(), makeData(3, one), one))).toBe(bits(run(device(), makeData(3, one), one)));
   });
@@ -121,9 +125,25 @@ function expectStreamingIsCausal(device: Device, one: AttentionCase): void {
     { sink: 0, recent: one.tokens, block: 1 },
     { sink: 3, recent: one.tokens + 9, block: 1 },
     { sink: 128, recent: 256, block: 128 },
+    { sink: 3, recent: one.tokens, block: 1, reach: one.tokens },
+    { sink: 0, recent: 2 ** 40, block: 1, reach: 2 ** 40 },
   ]) {
     const streaming = run(device, data, { ...one, window });
     for (const name of Object.keys(causal) as (keyof Outcome)[]) expect(streaming[name]).toBeAllclose(causal[name], tolerance(one));
+  }
+}
+
+/** A head without a window of its own in a layer of the model's window, and one whose own window is the longer. */
+function expectReachIsRecent(device: Device, one: AttentionCase): void {
+  const data = makeData(8, one);
+  const recent = run(device, data, { ...one, window: { sink: 0, recent: 40, block: 1 } });
+  for (const window of [
+    { sink: 0, recent: one.tokens, block: 1, reach: 40 },
+    { sink: 40, recent: 40, block: 1, reach: 40 },
+    { sink: 128, recent: 256, block: 128, reach: 40 },
+  ]) {
+    const reached = run(device, data, { ...one, window });
+    for (const name of Object.keys(recent) as (keyof Outcome)[]) expect(reached[name]).toBeAllclose(recent[name], tolerance(one));
   }
 }
 
@@ -135,6 +155,11 @@ function expectUnseenKeysUntouched(device: Device): void {
     expect(gradient.subarray(0, 4 * 8).every((value) => value !== 0)).toBe(true);
     expect(gradient.subarray(192 * 8).every((value) => value !== 0)).toBe(true);
   }
+  const near = run(device, makeData(6, one), { ...one, window: { sink: 4, recent: 8, block: 1, reach: 198 } });
+  for (const gradient of [near.dk, near.dv]) {
+    expect(gradient.subarray(0, 2 * 8).every((value) => value === 0)).toBe(true); // sinks that the model's window has left
+    expect(gradient.subarray(2 * 8, 4 * 8).every((value) => value !== 0)).toBe(true);
+  }
 }
 
 function expectRefusals(device: Device): void {
@@ -145,6 +170,7 @@ function expectRefusals(device: Device): void {
   expect(() => run(device, at(3, 4, 6), one)).toThrow(InternalError);
   expect(() => run(device, at(3, 4), one)).toThrow(InternalError);
   expect(() => run(device, data, { ...one, window: { sink: 1, recent: 0, block: 1 } })).toThrow(InternalError);
+  expect(() => run(device, data, { ...one, window: { sink: 1, recent: 2, block: 1, reach: 0 } })).toThrow(InternalError);
 }
 
 /** Sums run over the head dimension, the keys, or for keys the queries and their group. */

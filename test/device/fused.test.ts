@@ -97,7 +97,18 @@ function largest(values: Float32Array): number {
   return values.reduce((most, value) => Math.max(most, Math.abs(value)), 1);
 }
 
-const CASES = Array.from({ length: 48 }, (_, seed) => drawCase(seed));
+/** The model's own window beside a streaming head's: shorter than its sinks, than sink + recent, equal to it, and longer. */
+function drawReach(seed: number): Case {
+  const random = seeded(1000 + seed);
+  const between = (low: number, high: number): number => low + Math.floor(random() * (high - low + 1));
+  const one = drawCase(2 * seed); // every second case has a window
+  const window = one.window ?? { sink: 0, recent: 1, block: 1 };
+  const held = window.sink + window.recent;
+  const reaches = [between(1, Math.max(1, window.sink)), between(1, held), held, between(held, 2 * held), 2 ** 40];
+  return { ...one, window: { ...window, reach: reaches[seed % reaches.length] ?? 1 } };
+}
+
+const CASES = [...Array.from({ length: 48 }, (_, seed) => drawCase(seed)), ...Array.from({ length: 30 }, (_, seed) => drawReach(seed))];
 
 describeFused('fused operations', () => {
   test.each(CASES)('attention agrees with the plain operations: %j', (drawn) => {
@@ -271,7 +282,7 @@ function callEverything(device: Device): void {
 /** One query over a full head and a windowed head whose keys stand in another order and without those it does not see. */
 function expectDecode(device: FusedDevice, seed: number): void {
   const [tokens, headDim, group] = [300 + 131 * seed, 64, 2];
-  const window = { sink: 3, recent: 50 * seed, block: 1 };
+  const window = { sink: 3, recent: 50 * seed, block: 1, ...(seed > 2 ? { reach: seed === 3 ? 40 : tokens - 1 } : {}) };
   const values = seededValues(seed, { q: [1, 2 * group, headDim], k: [tokens, 2, headDim], v: [tokens, 2, headDim] });
   const random = seeded(seed);
   const seen = Array.from({ length: tokens }, (_, key) => key).filter((key) => windowSees(window, tokens - 1, key));

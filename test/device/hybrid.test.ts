@@ -86,6 +86,39 @@ const CASES: readonly HybridCase[] = [
     queries: 70,
     groups: [{ kvHeads: [0, 1] }],
   },
+  {
+    ...whole,
+    title: "heads of both kinds in a layer with the model's own window",
+    tokens: 330,
+    queryStart: 30,
+    queries: 300,
+    groups: [
+      { kvHeads: [0], held: range(19, 330), window: { sink: 0, recent: 12, block: 1 }, spare: 2 },
+      { kvHeads: [1], held: [0, 1, 2, ...range(26, 330)], window: { ...WINDOW, reach: 40 } },
+    ],
+  },
+  {
+    ...whole,
+    title: 'a ring whose sinks the window has left in part, one token',
+    tokens: 12,
+    queryStart: 11,
+    queries: 1,
+    groups: [
+      { kvHeads: [0], held: [0, 1, 2, 11, 7, 8, 9, 10], window: { ...WINDOW, reach: 10 } },
+      { kvHeads: [1], held: [8, 9, 10, 11, 5, 6, 7], window: { sink: 0, recent: 7, block: 1 } },
+    ],
+  },
+  {
+    ...whole,
+    title: 'a window shorter than recent and a block window within it, without positions',
+    tokens: 300,
+    queryStart: 10,
+    queries: 290,
+    groups: [
+      { kvHeads: [1], window: { ...WINDOW, reach: 4 } },
+      { kvHeads: [0], window: { sink: 8, recent: 16, block: 8, reach: 19 }, spare: 1 },
+    ],
+  },
 ];
 
 describeDevices('attention over a hybrid cache', (device) => {
@@ -160,7 +193,8 @@ function seesOf({ groups, queryStart }: HybridCase): Sees {
     const position = queryStart + query;
     if (key > position || (group?.held && !group.held.includes(key))) return false;
     if (!group?.window) return true;
-    const { sink, recent, block } = group.window;
+    const { sink, recent, block, reach = Infinity } = group.window;
+    if (position - key >= reach) return false;
     return Math.floor(key / block) < sink / block || Math.floor(position / block) - Math.floor(key / block) < recent / block;
   };
 }

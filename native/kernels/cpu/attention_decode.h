@@ -40,7 +40,7 @@ class AttentionDecode {
     float highest = -kInfinity;
     for (n = 0; n < count; n++) {
       const int32_t at = a_.keyPositions ? a_.keyPositions[first + n] : static_cast<int32_t>(first + n);
-      const bool seen = at < limits.end && (at < limits.sink || at >= limits.start);
+      const bool seen = at < limits.end && ((at < limits.sink && at >= limits.floor) || at >= limits.start);
       scores[n] = seen ? scores[n] * factor_ : -kInfinity;
       highest = std::max(highest, scores[n]);
     }

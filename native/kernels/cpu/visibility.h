@@ -10,21 +10,24 @@
 namespace duo::cpu {
 
 /// A streaming head's window, as windowSees in src/device/device.ts defines it; `block` 0: no window, every key up to the query.
+/// `reach`: keys are seen by fewer than this many positions after them, sinks too; 0: no limit.
 struct Window {
-  int32_t sink = 0, recent = 0, block = 0;
+  int32_t sink = 0, recent = 0, block = 0, reach = 0;
 };
 
-/// A key at position p is seen iff p < end and (p < sink or p >= start).
+/// A key at position p is seen iff p < end and (floor <= p < sink or p >= start).
 struct Limits {
-  int32_t end, sink, start;
+  int32_t end, sink, start, floor;
 };
 
 inline Limits limits_of(const Window& w, int32_t query) {
   const int64_t end = static_cast<int64_t>(query) + 1;
-  if (w.block == 0) return {static_cast<int32_t>(end), 0, 0};
+  if (w.block == 0) return {static_cast<int32_t>(end), 0, 0, 0};
   const int64_t sink = ceil_div(w.sink, w.block) * w.block;
   const int64_t start = (query / w.block - ceil_div(w.recent, w.block) + 1) * w.block;
-  return {static_cast<int32_t>(end), static_cast<int32_t>(std::min(sink, end)), static_cast<int32_t>(std::clamp<int64_t>(start, 0, end))};
+  const int64_t floor = w.reach == 0 ? 0 : std::max<int64_t>(0, end - w.reach);
+  return {static_cast<int32_t>(end), static_cast<int32_t>(std::min(sink, end)), static_cast<int32_t>(std::clamp(start, floor, end)),
+          static_cast<int32_t>(floor)};
 }
 
 /// Positions of the keys, padded to whole panels with positions that no query sees, and their range panel by panel.
@@ -48,26 +51,31 @@ struct KeyPositions {
 enum class Seen { none, some, all };
 
 /// The limits of kRows queries, or of a whole block of them, as ranges.
-struct LimitRange {
-  Limits low{std::numeric_limits<int32_t>::max(), std::numeric_limits<int32_t>::max(), std::numeric_limits<int32_t>::max()};
-  Limits high{0, 0, 0};
+class LimitRange {
+ public:
+  Limits low{kMost, kMost, kMost, kMost};
+  Limits high{0, 0, 0, 0};
 
   void add(const Limits& l) {
-    low = {std::min(low.end, l.end), std::min(low.sink, l.sink), std::min(low.start, l.start)};
-    high = {std::max(high.end, l.end), std::max(high.sink, l.sink), std::max(high.start, l.start)};
+    low = {std::min(low.end, l.end), std::min(low.sink, l.sink), std::min(low.start, l.start), std::min(low.floor, l.floor)};
+    high = {std::max(high.end, l.end), std::max(high.sink, l.sink), std::max(high.start, l.start), std::max(high.floor, l.floor)};
   }
   /// How much of keys at positions lowest..highest these queries see. `some` is always a safe answer.
   Seen of(int32_t lowest, int32_t highest) const {
-    if (lowest >= high.end || (lowest >= high.sink && highest < low.start)) return Seen::none;
-    if (highest < low.end && (highest < low.sink || lowest >= high.start)) return Seen::all;
+    if (lowest >= high.end || ((lowest >= high.sink || highest < low.floor) && highest < low.start)) return Seen::none;
+    if (highest < low.end && ((highest < low.sink && lowest >= high.floor) || lowest >= high.start)) return Seen::all;
     return Seen::some;
   }
+
+ private:
+  static constexpr int32_t kMost = std::numeric_limits<int32_t>::max();
 };
 
 /// Calls body(first, end) for those blocks of `step` panels that hold a key which queries within `range` may see.
 template <class Body>
 void for_seen_blocks(const KeyPositions& keys, const LimitRange& range, int64_t step, const Body& body) {
-  for (int64_t p = 0; p < keys.panels(); p += step) {
+  const int64_t first = keys.inOrder ? range.low.floor / kColumns / step * step : 0;
+  for (int64_t p = first; p < keys.panels(); p += step) {
     if (keys.inOrder && p * kColumns >= range.high.sink)  // straight to the recent keys, so that a window's cost does not grow with the context
       p = std::max(p, range.low.start / kColumns / step * step);
     if (keys.inOrder && p * kColumns >= range.high.end) return;
@@ -82,7 +90,7 @@ void for_seen_blocks(const KeyPositions& keys, const LimitRange& range, int64_t 
 
 /// All bits set where a query with these limits sees the key.
 DUO_INLINE IntVec sees(const Limits& l, IntVec position) {
-  return (position < l.end) & ((position < l.sink) | (position >= l.start));
+  return (position < l.end) & (((position < l.sink) & (position >= l.floor)) | (position >= l.start));
 }
 
 }  // namespace duo::cpu

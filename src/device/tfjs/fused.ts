@@ -59,6 +59,9 @@ export interface FusedGroup {
   readonly window?: Window | undefined;
 }
 
+const MAX_INT32 = 2 ** 31 - 1;
+const NO_WINDOW = [0, 0, 0, 0];
+
 /** Status of an allocation that failed, as the binding words it. */
 const OUT_OF_MEMORY = 'Invalid TF_Status: 8';
 
@@ -256,9 +259,9 @@ export function loadFused(tf: Tfjs, file: string, threads: number): FusedKernels
   }
 }
 
-/** sink, recent, block; block 0 stands for no window. */
+/** sink, recent, block, reach; block 0 stands for no window, reach 0 for no limit. */
 function windowOf(window: Window | undefined): readonly number[] {
-  return window ? [window.sink, window.recent, window.block] : [0, 0, 0];
+  return window ? [window.sink, window.recent, window.block, window.reach ?? 0].map((tokens) => Math.min(tokens, MAX_INT32)) : NO_WINDOW;
 }
 
 /** The bits of a float32 as an int32, as operations take it. */

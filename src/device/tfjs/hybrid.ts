@@ -2,12 +2,12 @@
  * Attention of one layer over a hybrid cache: each group of KV heads has keys of its own, in any order of rows, and
  * serves the query heads that belong to it. Forward only.
  */
-import { InternalError } from '../../errors.js';
+import { at, InternalError } from '../../errors.js';
 import { windowSees, type Window } from '../device.js';
 import type { Backend } from './backend.js';
 import { queriesByToken } from './heads.js';
 import type { Raw } from './kernels.js';
-import { consecutive, HIDDEN, length, MAX_QUERIES, MAX_SCORES, rangesBias, type Piece, type Range } from './pieces.js';
+import { consecutive, HIDDEN, keyRanges, length, MAX_QUERIES, MAX_SCORES, rangesBias, type Piece, type Range } from './pieces.js';
 import { headsOf, headsTogether, perHeads, perPiece, score, softmaxInstead, type Tensors } from './piecewise.js';
 
 /** As `KeyValues` of ../device.ts. */
@@ -72,24 +72,50 @@ function plan(backend: Backend, tensors: Tensors, keyValues: Group, queryStart: 
   const heads = headsTogether(backend, tensors) ? kvHeads * group : group;
   const step = Math.max(1, Math.min(MAX_QUERIES, Math.floor(MAX_SCORES / (heads * keyValues.keyCount))));
   const tokens = tensors.q.shape[0] ?? 0;
+  const seen = seenRows(keyValues);
   return Array.from({ length: Math.ceil(tokens / step) }, (_, i) => {
     const queries = { start: i * step, end: Math.min(tokens, (i + 1) * step) };
-    const first = queryStart + queries.start;
-    const keys = keysSeen(keyValues, queryStart + queries.end - 1);
-    return { queries, keys: [keys], bias: () => biasOf(keyValues, keys, first, length(queries)) };
+    return { queries, ...keysOf(keyValues, seen, queryStart + queries.start, length(queries)) };
   });
 }
 
-/** Rows that a query at or before `lastPosition` may see. */
-function keysSeen({ keyCount, keyPositions }: Group, lastPosition: number): Range {
-  return { start: 0, end: keyPositions ? keyCount : Math.min(keyCount, lastPosition + 1) };
+/** Rows that queries between two positions see: the rows of one or two ranges of positions. */
+type SeenRows = (first: number, last: number) => Range[];
+
+/** Keys and bias of `queries` queries from position `first` on. A single query sees all of its rows. */
+function keysOf(keyValues: Group, seen: SeenRows | undefined, first: number, queries: number): Pick<Piece, 'keys' | 'bias'> {
+  const { keyCount, keyPositions, window } = keyValues;
+  if (seen) {
+    const keys = seen(first, first + queries - 1);
+    const bias = (): Float32Array => rangesBias(consecutive(first, queries), keys, (position) => seen(position, position));
+    return { keys, bias: () => (queries === 1 ? undefined : bias()) };
+  }
+  const positions = keyPositions?.subarray(0, keyCount) ?? new Int32Array(0);
+  return { keys: [{ start: 0, end: keyCount }], bias: () => positionsBias(positions, first, queries, window) };
 }
 
-/** Bias (queries, keys) of queries from position `first` on, absent when all of them see all keys. */
-function biasOf({ keyPositions, window }: Group, keys: Range, first: number, queries: number): Float32Array | undefined {
-  if (keyPositions) return positionsBias(keyPositions.subarray(0, keys.end), first, queries, window);
-  if (!window && keys.end <= first + 1) return undefined;
-  return rangesBias(consecutive(first, queries), [keys], window);
+/** Undefined where the rows are not in the order of their positions, as in a ring: then no range of rows holds what is seen. */
+function seenRows({ keyCount, keyPositions, window }: Group): SeenRows | undefined {
+  const positions = keyPositions?.subarray(0, keyCount);
+  if (positions?.some((position, row) => row > 0 && position <= at(positions, row - 1))) return undefined;
+  const rowOf = (position: number): number => (positions ? firstNotBefore(positions, position) : Math.min(position, keyCount));
+  return (first, last) => {
+    const ranges = keyRanges(first, last, window).map(({ start, end }) => ({ start: rowOf(start), end: rowOf(end) }));
+    const [sinks, recent] = ranges.filter((range) => length(range) > 0);
+    if (!sinks || !recent) return sinks ? [sinks] : [];
+    return sinks.end === recent.start ? [{ start: sinks.start, end: recent.end }] : [sinks, recent];
+  };
+}
+
+/** The first row of ascending `positions` at or after `position`, by halves. */
+function firstNotBefore(positions: Int32Array, position: number): number {
+  let [low, high] = [0, positions.length];
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (at(positions, middle) < position) low = middle + 1;
+    else high = middle;
+  }
+  return low;
 }
 
 function positionsBias(keyPositions: Int32Array, first: number, queries: number, window?: Window): Float32Array | undefined {

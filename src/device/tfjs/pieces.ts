@@ -17,7 +17,7 @@ export interface Range {
 export interface Piece {
   /** Which queries, by row. */
   readonly queries: Range;
-  /** Which keys: one range from 0, or the sinks and the recent keys apart. Ascending. */
+  /** Which keys: one range, or the sinks and the recent keys apart. Ascending. */
   readonly keys: readonly Range[];
   /**
    * Makes what is added to the scores, (queries, keys): 0 where visible, HIDDEN elsewhere; undefined when every query
@@ -62,8 +62,8 @@ export function totalLength(ranges: readonly Range[]): number {
 }
 
 /** @throws InternalError when the window leaves out the current token: a query might see nothing */
-export function checkWindow({ recent }: Window): void {
-  if (recent < 1) throw new InternalError(`a window must hold the current token, but recent is ${recent}`);
+export function checkWindow({ recent, reach = 1 }: Window): void {
+  if (Math.min(recent, reach) < 1) throw new InternalError(`a window must hold the current token, but recent is ${recent}, reach ${reach}`);
 }
 
 function checkPositions(positions: Int32Array, tokens: number): void {
@@ -78,7 +78,7 @@ function checkPositions(positions: Int32Array, tokens: number): void {
 /** The first query that does not belong to the piece starting at `start`. */
 function pieceEnd(positions: Int32Array, start: number, heads: number, window?: Window): number {
   const first = at(positions, start);
-  const maxSpan = window ? Math.max(MIN_SPAN, window.sink + window.recent) : Infinity;
+  const maxSpan = window ? Math.max(MIN_SPAN, Math.min(window.sink + window.recent, window.reach ?? Infinity)) : Infinity;
   let end = start + 1;
   for (; end < positions.length; end++) {
     const last = at(positions, end);
@@ -92,34 +92,36 @@ function makePiece(positions: Int32Array, queries: Range, window?: Window): Piec
   const keys = keyRanges(at(positions, queries.start), at(positions, queries.end - 1), window);
   const asked = positions.subarray(queries.start, queries.end);
   // What a single query sees is exactly its ranges.
-  return { queries, keys, bias: () => (asked.length === 1 ? undefined : rangesBias(asked, keys, window)) };
+  const seen = (position: number): Range[] => keyRanges(position, position, window);
+  return { queries, keys, bias: () => (asked.length === 1 ? undefined : rangesBias(asked, keys, seen)) };
 }
 
 /** The keys that a query between positions `first` and `last` sees: one range, or sinks and recent keys apart. */
-function keyRanges(first: number, last: number, window?: Window): Range[] {
+export function keyRanges(first: number, last: number, window?: Window): Range[] {
   const end = last + 1;
   if (!window) return [{ start: 0, end }];
+  const reached = reachStart(window, first);
   const sink = Math.min(sinkEnd(window), end);
-  const start = recentStart(window, first);
-  if (start <= sink) return [{ start: 0, end }];
-  return sink > 0
-    ? [
-        { start: 0, end: sink },
-        { start, end },
-      ]
-    : [{ start, end }];
+  const start = Math.max(reached, recentStart(window, first));
+  if (reached >= sink) return [{ start, end }]; // no sink, or none within reach
+  if (start <= sink) return [{ start: reached, end }];
+  return [
+    { start: reached, end: sink },
+    { start, end },
+  ];
 }
 
-/** Bias of queries at `positions` over key rows in `keys`, row = position; rows of the bias are filled range by range. */
-export function rangesBias(positions: Int32Array, keys: readonly Range[], window?: Window): Float32Array {
+/** Bias of queries at `positions` over key rows in `keys`, where `seen` gives the rows a position sees; it is filled range by range. */
+export function rangesBias(positions: Int32Array, keys: readonly Range[], seen: (position: number) => readonly Range[]): Float32Array {
   const width = totalLength(keys);
   const bias = new Float32Array(positions.length * width).fill(HIDDEN);
   positions.forEach((position, row) => {
+    const visible = seen(position);
     let offset = row * width;
     for (const range of keys) {
-      for (const seen of keyRanges(position, position, window)) {
-        const start = Math.max(range.start, seen.start);
-        const end = Math.min(range.end, seen.end);
+      for (const part of visible) {
+        const start = Math.max(range.start, part.start);
+        const end = Math.min(range.end, part.end);
         if (start < end) bias.fill(0, offset + start - range.start, offset + end - range.start);
       }
       offset += length(range);
@@ -136,4 +138,8 @@ function sinkEnd(window: Window): number {
 function recentStart(window: Window, query: number): number {
   const { block, recent } = window;
   return Math.max(0, (Math.floor(query / block) - Math.ceil(recent / block) + 1) * block);
+}
+
+function reachStart({ reach = Infinity }: Window, query: number): number {
+  return Math.max(0, query - reach + 1);
 }
