@@ -5,7 +5,10 @@
  *
  *   node dist/scripts/bench/against-torch.js --python PYTHON [--out scripts/bench/runs/DATE-MACHINE] [--rounds 5] [--only step,decode,attention]
  *
- * PYTHON has torch and safetensors (pip install torch safetensors). Fails when the two disagree on the results.
+ *   ... --model PATH    another model in place of duo-mini: prompt and decoded token
+ *
+ * PYTHON has torch and safetensors (pip install torch safetensors), for --model also transformers, accelerate and gguf. Fails when the two
+ * disagree on the results.
  */
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';
@@ -30,11 +33,12 @@ interface Work {
 
 const { values: flags } = parseArgs({
   options: {
+    model: { type: 'string' },
     python: { type: 'string', default: 'python3' },
     out: { type: 'string' },
     rounds: { type: 'string', default: '5' },
     threads: { type: 'string', default: '2' },
-    only: { type: 'string', default: 'step,decode,attention' },
+    only: { type: 'string', default: 'step,decode,attention,prefill' },
   },
 });
 
@@ -42,9 +46,15 @@ const ours = (kernels: string): Side => ({
   name: kernels === 'fused' ? 'duo' : `duo, ${kernels}`,
   command: [process.execPath, fileURLToPath(new URL('calibration-step.js', import.meta.url)), '--kernels', kernels],
 });
-const TORCH: Side = { name: 'torch', command: [flags.python, join(PACKAGE_ROOT, 'scripts', 'bench', 'torch_step.py')] };
+const script = flags.model === undefined ? 'torch_step.py' : 'torch_model.py';
+const TORCH: Side = { name: 'torch', command: [flags.python, join(PACKAGE_ROOT, 'scripts', 'bench', script)] };
 
-const WORK: readonly Work[] = [
+const MODEL_WORK: readonly Work[] = [
+  { title: 'prompt of 1,024 tokens', args: ['prefill', '--tokens', '1024', '--repeats', '3'], tolerance: 1e-3 },
+  { title: 'decoded token at 1,024', args: ['decode', '--tokens', '1024', '--repeats', '50'], tolerance: 0 },
+];
+
+const DUO_MINI_WORK: readonly Work[] = [
   { title: 'step, 1,024 tokens, 150 labelled', args: ['step', '--tokens', '1024', '--labelled', '150', '--repeats', '5'], tolerance: 1e-3 },
   {
     title: 'step, 1,024 tokens, all labelled',
@@ -57,7 +67,11 @@ const WORK: readonly Work[] = [
     args: ['attention', '--tokens', String(tokens), '--repeats', '10'],
     tolerance: 1e-4,
   })),
-].filter(({ args }) => flags.only.split(',').includes(args[0] ?? ''));
+];
+
+const WORK = (flags.model === undefined ? DUO_MINI_WORK : MODEL_WORK)
+  .filter(({ args }) => flags.only.split(',').includes(args[0] ?? ''))
+  .map((work) => (flags.model === undefined ? work : { ...work, args: [...work.args, '--model', flags.model] }));
 
 function run({ command }: Side, work: Work): BenchResult {
   const [program = '', ...first] = command;

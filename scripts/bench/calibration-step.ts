@@ -1,11 +1,12 @@
 /**
- * One kind of work timed in this process, as one line of JSON; `against-torch.ts` runs it in turn with `torch_step.py`.
+ * One kind of work timed in this process, as one line of JSON; `against-torch.ts` runs it in turn with `torch_step.py` or `torch_model.py`.
  *
  *   node dist/scripts/bench/calibration-step.js step      --tokens 1024 --labelled 150   a calibration step of duo-mini
  *   node dist/scripts/bench/calibration-step.js decode    --tokens 1024                  a token decoded by duo-mini from a dense cache
  *   node dist/scripts/bench/calibration-step.js attention --tokens 1024                  8 query heads on 4 KV heads of 64, both ways
+ *   node dist/scripts/bench/calibration-step.js prefill   --tokens 1024                  a prompt into a dense cache
  *
- * Further: --repeats 10, --threads 2, --kernels fused|attention|plain (attention: only attention is fused).
+ * Further: --model PATH in place of duo-mini, --repeats 10, --threads 2, --kernels fused|attention|plain (attention: only attention is fused).
  */
 import { parseArgs } from 'node:util';
 import { HybridCache } from '../../src/cache/hybrid-cache.js';
@@ -69,25 +70,26 @@ function tokenIds(count: number, vocab: number): Int32Array {
 }
 
 /** Runs `body` a few times for warmth, then `repeats` times for the record. */
-function timed(repeats: number, body: () => void): Times {
-  for (let i = 0; i < WARM_UP; i++) body();
-  const times = Array.from({ length: repeats }, () => {
+async function timed(repeats: number, body: () => void | Promise<void>): Promise<Times> {
+  for (let i = 0; i < WARM_UP; i++) await body();
+  const times: { wallMs: number; processorMs: number }[] = [];
+  for (let i = 0; i < repeats; i++) {
     const [wall, processor] = [performance.now(), process.cpuUsage()];
-    body();
+    await body();
     const { user, system } = process.cpuUsage(processor);
-    return { wallMs: performance.now() - wall, processorMs: (user + system) / 1000 };
-  });
+    times.push({ wallMs: performance.now() - wall, processorMs: (user + system) / 1000 });
+  }
   return { wallMs: times.map(({ wallMs }) => wallMs), processorMs: times.map(({ processorMs }) => processorMs) };
 }
 
-function measureStep(model: Model, { tokens, labelled, repeats }: Settings): Measured {
+async function measureStep(model: Model, { tokens, labelled, repeats }: Settings): Promise<Measured> {
   const { layers, kvHeads, vocab } = model.config;
   const ids = tokenIds(tokens, vocab);
   const random = seeded(2);
   const gates = Array.from({ length: layers }, () => Float32Array.from({ length: kvHeads }, () => 0.2 + 0.6 * random()));
   const positions = Int32Array.from({ length: labelled }, (_, i) => tokens - labelled + i);
   let check = 0;
-  const step = timed(repeats, () => {
+  const step = await timed(repeats, () => {
     check = twoWayStep(model, ids, positions, gates, { window: WINDOW, fullBranch: 'own' }).distill;
   });
   return { times: { step }, check };
@@ -99,7 +101,7 @@ async function measureDecode(model: Model, { tokens, repeats }: Settings): Promi
   const cache = HybridCache.dense(device, config, tokens + repeats + WARM_UP);
   let logits = await prefill(model, cache, ids, { prefill: { mode: 'streaming' } });
   let check = 0;
-  const token = timed(repeats, () => {
+  const token = await timed(repeats, () => {
     const index = device.argmax(logits);
     const id = device.downloadInts(index)[0] ?? 0;
     const next = decodeStep(model, cache, id, 'exact');
@@ -110,15 +112,29 @@ async function measureDecode(model: Model, { tokens, repeats }: Settings): Promi
   return { times: { token }, check };
 }
 
-function measureAttention(device: Device, { tokens, repeats }: Settings): Measured {
+async function measurePrefill(model: Model, { tokens, repeats }: Settings): Promise<Measured> {
+  const { device, config } = model;
+  const ids = tokenIds(tokens, config.vocab);
+  const cache = HybridCache.dense(device, config, tokens);
+  let check = 0;
+  const prompt = await timed(repeats, async () => {
+    cache.reset();
+    const logits = await prefill(model, cache, ids, { prefill: { mode: 'streaming' } });
+    check = device.download(logits).reduce((sum, value) => sum + Math.abs(value), 0);
+    device.free(logits);
+  });
+  return { times: { prompt }, check };
+}
+
+async function measureAttention(device: Device, { tokens, repeats }: Settings): Promise<Measured> {
   const [heads, kvHeads, headDim] = [8, 4, 64];
   const random = seeded(3);
   const make = (count: number): Tensor => device.upload(values(random, tokens * count * headDim), [tokens, count, headDim]);
   const inputs = { q: make(heads), k: make(kvHeads), v: make(kvHeads) };
   const dOut = make(heads);
-  const forward = timed(repeats, () => device.scope(() => void device.causalAttention(inputs)));
+  const forward = await timed(repeats, () => device.scope(() => void device.causalAttention(inputs)));
   const kept = device.causalAttention(inputs);
-  const backward = timed(repeats, () => device.scope(() => void device.causalAttentionBackward(dOut, inputs, kept)));
+  const backward = await timed(repeats, () => device.scope(() => void device.causalAttentionBackward(dOut, inputs, kept)));
   const check = device.download(device.causalAttentionBackward(dOut, inputs, kept).dk).reduce((sum, value) => sum + Math.abs(value), 0);
   return { times: { forward, backward }, check };
 }
@@ -137,15 +153,17 @@ async function open(kernels: string, threads: number): Promise<Device> {
 
 async function measure(what: string | undefined, device: Device, settings: Settings): Promise<Measured> {
   if (what === 'attention') return measureAttention(device, settings);
-  const model = await loadModel(defaultModelPath(), device);
+  const model = await loadModel(flags.model ?? defaultModelPath(), device);
   if (what === 'step') return measureStep(model, settings);
   if (what === 'decode') return measureDecode(model, settings);
-  throw new Error(`step, decode or attention, not ${what}`);
+  if (what === 'prefill') return measurePrefill(model, settings);
+  throw new Error(`step, decode, prefill or attention, not ${what}`);
 }
 
 const { values: flags, positionals } = parseArgs({
   allowPositionals: true,
   options: {
+    model: { type: 'string' },
     tokens: { type: 'string', default: '1024' },
     labelled: { type: 'string', default: '150' },
     repeats: { type: 'string', default: '10' },
