@@ -1,9 +1,13 @@
 /** Checkpoints: the loop's state as one JSON file, bound to its settings, model and data by a hash. */
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { z } from 'zod';
 import { canonicalJson, sha256, writeJsonAtomic } from '../files.js';
+import { parseJson } from '../json.js';
+import { readBounded } from '../untrusted.js';
 import type { LoopState } from './loop.js';
+
+/** Largest checkpoint read back, bytes: gates with their optimizer state and history. */
+const MAX_CHECKPOINT_BYTES = 64 << 20;
 
 const numbers = z.array(z.number());
 
@@ -38,9 +42,10 @@ export function saveCheckpoint(folder: string, seed: number, key: string, state:
 export function loadCheckpoint(folder: string, seed: number, key: string): LoopState | undefined {
   let raw: unknown;
   try {
-    raw = JSON.parse(readFileSync(checkpointFile(folder, seed), 'utf8'));
+    const file = checkpointFile(folder, seed);
+    raw = parseJson(readBounded(file, MAX_CHECKPOINT_BYTES), basename(file), file);
   } catch {
-    // Missing, or not JSON: writes are atomic, so a file that does not parse is not one of ours.
+    // Missing, or no JSON of ours: writes are atomic, so a file that does not parse is another's.
     return undefined;
   }
   const parsed = checkpointSchema.safeParse(raw);

@@ -1,8 +1,8 @@
 /** The settings file of --config. */
-import { readFileSync } from 'node:fs';
 import { parse as parseYaml } from 'yaml';
 import { z } from 'zod';
 import { InputError } from '../errors.js';
+import { readBounded } from '../untrusted.js';
 
 /** Largest settings file read, bytes: a settings file is a page of text. */
 const MAX_CONFIG_BYTES = 1 << 20;
@@ -10,9 +10,7 @@ const MAX_CONFIG_BYTES = 1 << 20;
 export function readConfigFile(path: string): Record<string, unknown> {
   let raw: unknown;
   try {
-    const text = readFileSync(path, 'utf8');
-    if (text.length > MAX_CONFIG_BYTES) throw new Error(`larger than ${MAX_CONFIG_BYTES} bytes`);
-    raw = parseYaml(text, { maxAliasCount: 100 }) ?? {};
+    raw = parseYaml(readBounded(path, MAX_CONFIG_BYTES).toString('utf8'), { maxAliasCount: 100 }) ?? {};
   } catch (cause) {
     throw new InputError({
       code: 'config_unreadable',

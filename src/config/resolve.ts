@@ -37,7 +37,7 @@ export function environmentValues(
 
 /** Merges the sources and validates every value. @throws InputError naming each wrong or unknown setting. */
 export function resolve(schemas: Readonly<Record<string, z.ZodType>>, sources: Sources): Resolved {
-  const unknown = Object.keys(sources.file).filter((key) => !(key in schemas));
+  const unknown = Object.keys(sources.file).filter((key) => !Object.hasOwn(schemas, key));
   const problems = unknown.map((key) => `${key}: not a setting of this command`);
   const values: Record<string, unknown> = {};
   const origins: Record<string, Origin> = {};

@@ -2,12 +2,13 @@
  * Tasks: what is hidden in a haystack, how it is asked, and what the answer is. They are YAML files, ours in datasets/ or
  * the user's; calibration mixes them, and an evaluation suite is one of them. datasets/words.yaml explains every key.
  */
-import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { parse } from 'yaml';
 import { z } from 'zod';
 import { InputError } from '../errors.js';
 import { canonicalJson, sha256 } from '../files.js';
+import { readBounded } from '../untrusted.js';
 import { DATASETS, wordLists } from './lists.js';
 
 /** Largest task file, bytes: a page of text. */
@@ -149,8 +150,7 @@ function readYaml(source: string, path: string): unknown {
     });
   }
   try {
-    if (statSync(path).size > MAX_TASK_BYTES) throw new Error(`larger than ${MAX_TASK_BYTES} bytes`);
-    return parse(readFileSync(path, 'utf8'), { maxAliasCount: 100 });
+    return parse(readBounded(path, MAX_TASK_BYTES).toString('utf8'), { maxAliasCount: 100 });
   } catch (cause) {
     const reason = (cause as Error).message.split('\n')[0] ?? '';
     throw new InputError({

@@ -1,8 +1,8 @@
 /** The user's own haystack: .txt, .md, or .jsonl with a text field, each also as .gz. Read whole, within bounds. */
-import { readFileSync, statSync } from 'node:fs';
 import { gunzipSync } from 'node:zlib';
 import { z } from 'zod';
 import { InputError } from '../errors.js';
+import { readBounded } from '../untrusted.js';
 
 /** Largest haystack file, bytes, before and after unpacking: some 16 million tokens, more than any context holds. */
 const MAX_HAYSTACK_BYTES = 64 * 2 ** 20;
@@ -23,11 +23,9 @@ export function readTextFile(path: string): string {
 
 function readBytes(path: string): Buffer {
   try {
-    const { size } = statSync(path);
-    if (size > MAX_HAYSTACK_BYTES) throw tooLarge(path);
-    return readFileSync(path);
+    return readBounded(path, MAX_HAYSTACK_BYTES);
   } catch (cause) {
-    if (cause instanceof InputError) throw cause;
+    if (cause instanceof InputError && cause.code === 'file_size') throw tooLarge(path);
     throw problem('haystack_unreadable', `the haystack cannot be read: ${(cause as Error).message}`, path, EXPECTED, cause);
   }
 }

@@ -1,7 +1,9 @@
 /** Files of a model folder, found and read with care: bounded sizes, regular files only, no way out of the folder. */
-import { lstatSync, readFileSync, realpathSync, statSync } from 'node:fs';
+import { lstatSync, realpathSync, statSync } from 'node:fs';
 import { basename, dirname, join, resolve, sep } from 'node:path';
 import { InputError } from '../errors.js';
+import { parseJson } from '../json.js';
+import { readBounded } from '../untrusted.js';
 
 /** The folder a path names, links followed. @throws InputError when there is none. */
 export function modelFolder(path: string): string {
@@ -51,40 +53,13 @@ function followLink(path: string): string {
 
 /** A JSON object from a file of at most `maxBytes`. @throws InputError naming what is wrong with it. */
 export function readJsonObject(path: string, maxBytes: number): Readonly<Record<string, unknown>> {
-  const name = basename(path);
-  const { size } = statSync(path);
-  if (size > maxBytes)
-    throw new InputError({
-      code: 'json_size',
-      what: `${name} is too large`,
-      given: `${size} bytes`,
-      expected: `at most ${maxBytes} bytes`,
-    });
-  return parseJsonObject(readFileSync(path), name, path);
+  return parseJsonObject(readBounded(path, maxBytes), basename(path), path);
 }
 
 /** A JSON object from bytes. @throws InputError when they are not UTF-8, not JSON, or not an object. */
 export function parseJsonObject(bytes: Uint8Array, what: string, given: string): Readonly<Record<string, unknown>> {
-  const value = parseJson(decodeUtf8(bytes, what, given), what, given);
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
-    const got = value === null ? 'null' : Array.isArray(value) ? 'an array' : `a ${typeof value}`;
-    throw new InputError({ code: 'json_shape', what: `${what} must be a JSON object, got ${got}`, given });
-  }
-  return value as Readonly<Record<string, unknown>>;
-}
-
-function decodeUtf8(bytes: Uint8Array, what: string, given: string): string {
-  try {
-    return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
-  } catch (cause) {
-    throw new InputError({ code: 'json_utf8', what: `${what} is not valid UTF-8`, given, cause });
-  }
-}
-
-function parseJson(text: string, what: string, given: string): unknown {
-  try {
-    return JSON.parse(text) as unknown;
-  } catch (cause) {
-    throw new InputError({ code: 'json_syntax', what: `${what} is not valid JSON: ${(cause as Error).message}`, given, cause });
-  }
+  const value = parseJson(bytes, what, given);
+  if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as Readonly<Record<string, unknown>>;
+  const got = value === null ? 'null' : Array.isArray(value) ? 'an array' : `a ${typeof value}`;
+  throw new InputError({ code: 'json_shape', what: `${what} must be a JSON object, got ${got}`, given, expected: 'a JSON object' });
 }

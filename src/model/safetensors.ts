@@ -3,12 +3,12 @@
  * tensor, then the data. A file may come from anywhere, so nothing is allocated before its header has been checked
  * against the file's size.
  */
-import { closeSync, fstatSync, openSync } from 'node:fs';
+import { closeSync } from 'node:fs';
 import { basename } from 'node:path';
 import { InputError } from '../errors.js';
+import { openRegular, readFully } from '../untrusted.js';
 import { parseJsonObject } from './files.js';
 import { requireLittleEndian, STORED_DTYPES } from './stored-dtypes.js';
-import { readFully } from './weight-file.js';
 import type { StoredTensor, WeightFile } from './weight-file.js';
 
 /** A tensor takes about 150 bytes of header: room for 100,000 of them, where large checkpoints have a thousand per file. */
@@ -24,9 +24,8 @@ export interface SafetensorsFile extends WeightFile {
 /** Reads and checks the header: types, shapes, sizes, and that the tensors cover the data without holes or overlaps. @throws InputError */
 export function readSafetensors(path: string): SafetensorsFile {
   requireLittleEndian();
-  const descriptor = openSync(path, 'r');
+  const { descriptor, bytes: size } = openRegular(path);
   try {
-    const { size } = fstatSync(descriptor);
     const headerBytes = readHeaderBytes(descriptor, size, path);
     const header = parseJsonObject(headerBytes.subarray(LENGTH_BYTES), `the header of ${basename(path)}`, path);
     const dataBytes = size - headerBytes.length;

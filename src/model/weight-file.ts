@@ -2,10 +2,11 @@
  * A file of tensors, whatever its format: where each lies, and reading it once from front to back, in pieces, each wanted
  * tensor widened to float32 as it comes. Safetensors and GGUF files are two producers of it.
  */
-import { closeSync, openSync, readSync } from 'node:fs';
-import { basename } from 'node:path';
+import { closeSync } from 'node:fs';
 import { InputError } from '../errors.js';
 import { breathe } from '../progress.js';
+import { openRegular, readFully } from '../untrusted.js';
+import { requireFinite } from './finite.js';
 import { STORED_DTYPES } from './stored-dtypes.js';
 import type { StoredDtype } from './stored-dtypes.js';
 
@@ -46,10 +47,10 @@ export interface StreamReader {
 
 /**
  * Reads a whole file once, front to back, holding one piece and one tensor at a time.
- * @throws InputError when a wanted tensor is of no type that weights may have, or the file became shorter meanwhile.
+ * @throws InputError when a wanted tensor is of no type that weights may have or holds NaN or infinity, or the file became shorter meanwhile.
  */
 export async function streamWeights(file: WeightFile, reader: StreamReader): Promise<void> {
-  const descriptor = openSync(file.path, 'r');
+  const { descriptor } = openRegular(file.path);
   const piece = new Uint8Array(PIECE_BYTES);
   /** Bytes start..end-1 in pieces of whole blocks; `use` gets each and where it begins. */
   const read = async (start: number, end: number, blockBytes: number, use: (part: Uint8Array, done: number) => void): Promise<void> => {
@@ -71,8 +72,11 @@ export async function streamWeights(file: WeightFile, reader: StreamReader): Pro
       const dtype = dtypeOf(tensor);
       const values = reader.wants(tensor.name) ? reader.allocate(elementsOf(tensor)) : undefined;
       await read(tensor.start, position, dtype.blockBytes, (part, done) => {
-        if (values !== undefined)
-          widen(tensor, part, values.subarray(valuesIn(dtype, done), valuesIn(dtype, done + part.length)), file.path);
+        if (values === undefined) return;
+        const from = valuesIn(dtype, done);
+        const widened = values.subarray(from, valuesIn(dtype, done + part.length));
+        widen(tensor, part, widened, file.path);
+        requireFinite(widened, from, tensor, file.path);
       });
       if (values !== undefined) reader.onTensor(tensor, values);
     }
@@ -85,7 +89,7 @@ export async function streamWeights(file: WeightFile, reader: StreamReader): Pro
 /** One whole tensor: float types as float32, I32 as it is. For small ones: reference dumps, tables. @throws InputError */
 export function readTensor(file: WeightFile, tensor: StoredTensor): Float32Array | Int32Array {
   const bytes = new Uint8Array(tensor.bytes);
-  const descriptor = openSync(file.path, 'r');
+  const { descriptor } = openRegular(file.path);
   try {
     readFully(descriptor, bytes, tensor.start, file.path);
   } finally {
@@ -109,15 +113,6 @@ export function weightDtypes(): string {
 
 export function elementsOf(tensor: Pick<StoredTensor, 'shape'>): number {
   return tensor.shape.reduce((product, size) => product * size, 1);
-}
-
-/** Fills `target` from a file. @throws InputError when the file ends before. */
-export function readFully(descriptor: number, target: Uint8Array, position: number, path: string): void {
-  for (let done = 0; done < target.length;) {
-    const count = readSync(descriptor, target, done, target.length - done, position + done);
-    if (count === 0) throw new InputError({ code: 'file_short', what: `${basename(path)} ended while it was read`, given: path });
-    done += count;
-  }
 }
 
 function dtypeOf(tensor: StoredTensor): StoredDtype {

@@ -12,6 +12,8 @@ export const CONFIG_NAME = 'config.json';
 /** The reference's block of a block-sparse window, tokens. */
 const REFERENCE_BLOCK = 128;
 
+const EXPECTED = '{"sink_size": 64, "recent_size": 256}, in tokens';
+
 type Json = Readonly<Record<string, unknown>>;
 
 /** What a DuoAttention config.json says of a pattern. */
@@ -24,7 +26,7 @@ export interface DuoConfig {
 /** @throws InputError naming the setting that is missing or wrong */
 export function parseDuoConfig(raw: unknown, given: string): DuoConfig {
   if (typeof raw !== 'object' || raw === null || Array.isArray(raw))
-    throw new InputError({ code: 'pattern_config', what: 'the pattern config must be a JSON object', given });
+    throw new InputError({ code: 'pattern_config', what: 'the pattern config must be a JSON object', given, expected: EXPECTED });
   const config = raw as Json;
   const trained = { sink: tokens(config, 'sink_size', given), recent: tokens(config, 'recent_size', given) };
   const deployed = {
@@ -49,7 +51,13 @@ function tokens(config: Json, key: string, given: string): number {
   const least = key.endsWith('recent_size') ? 1 : 0;
   const problem = problemOf(key, value, least);
   if (problem === undefined) return value as number;
-  throw new InputError({ code: 'pattern_config', what: problem, given, expected: `{"sink_size": 64, "recent_size": 256}, in tokens` });
+  throw new InputError({
+    code: 'pattern_config',
+    what: problem,
+    given,
+    expected: EXPECTED,
+    hint: '--sink and --recent name the window instead',
+  });
 }
 
 function problemOf(key: string, value: unknown, least: number): string | undefined {

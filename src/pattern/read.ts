@@ -3,10 +3,12 @@ import { basename, join, resolve } from 'node:path';
 import { InputError } from '../errors.js';
 import type { Warn } from '../errors.js';
 import { sha256 } from '../files.js';
+import { parseJson } from '../json.js';
+import { readBounded } from '../untrusted.js';
 import { TOOL } from '../version.js';
 import { CONFIG_NAME, parseDuoConfig } from './duo-config.js';
 import type { DuoConfig } from './duo-config.js';
-import { exists, folderOf, isDirectory, MAX_CONFIG_BYTES, MAX_PATTERN_BYTES, parseJson, readBounded, readInside } from './files.js';
+import { exists, folderOf, isDirectory, MAX_CONFIG_BYTES, MAX_PATTERN_BYTES, readInside } from './files.js';
 import { PATTERN_NAME } from './pattern-json.js';
 import { MAX_LABEL, parsePattern, PATTERN_SCHEMA } from './schema.js';
 import type { Pattern } from './schema.js';
@@ -63,7 +65,7 @@ function ownPattern(bytes: Buffer, path: string, { config }: ReadOptions): Opene
       given: config,
       hint: '--sink and --recent name other windows',
     });
-  return { pattern: parsePattern(parseJson(bytes, path), path) };
+  return { pattern: parsePattern(parseJson(bytes, PATTERN_NAME, path), path) };
 }
 
 interface TsvPlace {
@@ -100,11 +102,11 @@ function label(name: string): string {
 
 /** The config.json named, or else the one beside the TSV; undefined when there is none, or when the flags say all it would. */
 function readConfig(folder: string, { config, sink, recent }: ReadOptions): DuoConfig | undefined {
-  if (config !== undefined) return parseDuoConfig(parseJson(readBounded(config, MAX_CONFIG_BYTES), config), config);
+  if (config !== undefined) return parseDuoConfig(parseJson(readBounded(config, MAX_CONFIG_BYTES), basename(config), config), config);
   const path = join(folder, CONFIG_NAME);
   if (!exists(path)) return undefined;
   try {
-    return parseDuoConfig(parseJson(readInside(folder, CONFIG_NAME, MAX_CONFIG_BYTES), path), path);
+    return parseDuoConfig(parseJson(readInside(folder, CONFIG_NAME, MAX_CONFIG_BYTES), CONFIG_NAME, path), path);
   } catch (error) {
     // Some readers ignore what config.json holds, so it need not be of use where the windows are given.
     if (error instanceof InputError && sink !== undefined && recent !== undefined) return undefined;

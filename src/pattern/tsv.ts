@@ -28,7 +28,7 @@ interface Place {
  */
 export function parseTsv(text: string, given: string, warn: Warn): number[][] {
   const rows: number[][] = [];
-  if (text === '') throw new InputError({ code: 'tsv_empty', what: 'the pattern file is empty', given });
+  if (text === '') throw problem('tsv_empty', 'the pattern file is empty', given);
   const lines = text.replace(/^\uFEFF/, '').split('\n', MAX_LINES + 1);
   if (lines.length > MAX_LINES) throw tooLarge(`more than ${MAX_LINES} lines`, given);
   for (const [index, line] of lines.entries()) {
@@ -38,11 +38,11 @@ export function parseTsv(text: string, given: string, warn: Warn): number[][] {
     if (place.row > MAX_LAYERS) throw tooLarge(`more than ${MAX_LAYERS} rows`, given);
     const row = parseRow(content, place, given);
     if (rows[0] !== undefined && row.length !== rows[0].length)
-      throw new InputError({ code: 'tsv_ragged', what: `${nameOf(place)} has ${row.length} values, row 1 has ${rows[0].length}`, given });
+      throw problem('tsv_ragged', `${nameOf(place)} has ${row.length} values, row 1 has ${rows[0].length}`, given);
     if (place.row * row.length > MAX_HEADS) throw tooLarge(`more than ${MAX_HEADS} values`, given);
     rows.push(row);
   }
-  if (rows.length === 0) throw new InputError({ code: 'tsv_empty', what: 'the pattern file holds no rows', given });
+  if (rows.length === 0) throw problem('tsv_empty', 'the pattern file holds no rows', given);
   noticeClipped(rows, given, warn);
   return rows;
 }
@@ -71,12 +71,7 @@ function parseRow(content: string, place: Place, given: string): number[] {
 function parseCell(cell: string, where: string, given: string): number {
   const value = Math.fround(Number(cell));
   if (DECIMAL.test(cell) && Number.isFinite(value)) return value + 0;
-  throw new InputError({
-    code: 'tsv_cell',
-    what: `${where} ${problemOf(cell)}`,
-    given,
-    expected: 'decimal numbers separated by tabs, one row per layer, without a header',
-  });
+  throw problem('tsv_cell', `${where} ${problemOf(cell)}`, given);
 }
 
 function problemOf(cell: string): string {
@@ -91,8 +86,18 @@ function nameOf({ row, line }: Place): string {
   return row === line ? `row ${row}` : `row ${row} (line ${line})`;
 }
 
+function problem(code: string, what: string, given: string): InputError {
+  return new InputError({
+    code,
+    what,
+    given,
+    expected: 'decimal numbers separated by tabs, one row per layer, without a header',
+    hint: "write it as NumPy does: numpy.savetxt(file, gates, delimiter='\\t')",
+  });
+}
+
 function tooLarge(what: string, given: string): InputError {
-  return new InputError({ code: 'tsv_size', what: `the pattern file has ${what}`, given });
+  return problem('tsv_size', `the pattern file has ${what}`, given);
 }
 
 function noticeClipped(rows: readonly number[][], given: string, warn: Warn): void {

@@ -6,18 +6,20 @@
  *   results.jsonl          append-only, one keyed row a line; a torn last line is dropped
  *   anything else          written whole (summary.json, figures)
  */
-import { appendFileSync, existsSync, mkdirSync, readdirSync, readFileSync, statSync, truncateSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { appendFileSync, existsSync, lstatSync, mkdirSync, readdirSync, statSync, truncateSync, writeFileSync } from 'node:fs';
+import { basename, join } from 'node:path';
 import { z } from 'zod';
 import { InputError, InternalError } from '../errors.js';
 import { canonicalJson, sha256, writeFileAtomic, writeJsonAtomic } from '../files.js';
+import { parseJson } from '../json.js';
+import { readBounded } from '../untrusted.js';
 import { TOOL } from '../version.js';
 import type { SessionEnvironment } from './environment.js';
 
 export const RUN_SCHEMA = 'duo-run-directory/1';
 
-/** Largest results file read back, bytes: far above any grid. */
-const MAX_RESULTS_BYTES = 1 << 30;
+/** Largest results file read back, bytes: far above any grid, and half of what fits a string. */
+const MAX_RESULTS_BYTES = 1 << 28;
 /** Largest small JSON file of a run read back, bytes. */
 const MAX_JSON_BYTES = 1 << 24;
 
@@ -180,19 +182,26 @@ function hashOf(path: string): string | undefined {
 
 /** A small JSON file; undefined when it is none. */
 function readJson(path: string): unknown {
-  if (statSync(path).size > MAX_JSON_BYTES) return undefined;
   try {
-    return JSON.parse(readFileSync(path, 'utf8'));
+    return parseJson(readBounded(path, MAX_JSON_BYTES), basename(path), path);
   } catch {
     return undefined;
   }
 }
 
 function readRows<Row extends KeyedRow>(path: string, schema: z.ZodType<Row>): Map<string, Row> {
-  if (!existsSync(path)) writeFileSync(path, '');
-  if (statSync(path).size > MAX_RESULTS_BYTES)
-    throw new InputError({ code: 'results_size', what: `the results file is larger than ${MAX_RESULTS_BYTES} bytes`, given: path });
-  const bytes = readFileSync(path);
+  const stat = lstatSync(path, { throwIfNoEntry: false });
+  if (stat === undefined) writeFileSync(path, '');
+  // Rows are appended: through a link they would go into a file of any other kind.
+  if (stat?.isSymbolicLink() === true)
+    throw new InputError({
+      code: 'results_link',
+      what: `${RESULTS} is a link`,
+      given: path,
+      expected: 'the file itself',
+      hint: 'give another --output',
+    });
+  const bytes = readBounded(path, MAX_RESULTS_BYTES);
   const whole = bytes.lastIndexOf(0x0a) + 1;
   // A kill in the middle of a write leaves a last line without its end: that row is made again.
   if (whole < bytes.length) truncateSync(path, whole);

@@ -1,5 +1,5 @@
 /** `duo run`: a completion streamed from the hybrid cache, and with --compare from the dense one. */
-import { existsSync, readFileSync, statSync } from 'node:fs';
+import { existsSync, statSync } from 'node:fs';
 import { uniformMask } from '../../cache/uniform-mask.js';
 import { at, InputError, InterruptedError } from '../../errors.js';
 import { agreementOf, complete, contextOf, warmUp } from '../../evaluate/complete.js';
@@ -9,6 +9,7 @@ import { TextStream } from '../../evaluate/text-stream.js';
 import type { Model } from '../../model/model.js';
 import type { Mask } from '../../pattern/schema.js';
 import { formatBytes, percent, thousands } from '../../report/format.js';
+import { readBounded } from '../../untrusted.js';
 import { defineCommand } from '../command.js';
 import type { CommandResult, Io, Options } from '../command.js';
 import { palette } from '../render.js';
@@ -81,16 +82,7 @@ function readPrompt(prompt: string | undefined): string {
   if (prompt === undefined)
     throw new InputError({ code: 'prompt_option', what: 'no prompt was given', expected: '--prompt TEXT or --prompt FILE' });
   if (!existsSync(prompt) || !statSync(prompt).isFile()) return prompt;
-  const { size } = statSync(prompt);
-  if (size > MAX_PROMPT_BYTES) {
-    throw new InputError({
-      code: 'prompt_size',
-      what: 'the prompt file is too large',
-      given: `${prompt} (${formatBytes(size)})`,
-      expected: `at most ${formatBytes(MAX_PROMPT_BYTES)}`,
-    });
-  }
-  return readFileSync(prompt, 'utf8');
+  return readBounded(prompt, MAX_PROMPT_BYTES).toString('utf8');
 }
 
 function jobOf(options: RunOptions, { model, window }: Subject, text: string): Job {
