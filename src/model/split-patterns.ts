@@ -26,12 +26,16 @@ export const SPLIT_GPT4O = `${PREFIX}${UPPER}*${LOWER}+${CONTRACTION}|${PREFIX}$
 /** GPT-2's own, which `ByteLevel` has built in. */
 export const SPLIT_GPT2 = "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+";
 
+/** The first of the four that llama.cpp's `default` applies, one after the other. */
+export const DEFAULT_PUNCTUATION = '[\\p{P}\\$\\+<=>\\^~\\|]+';
+
 export const KNOWN_SPLITS: ReadonlySet<string> = new Set([
   SPLIT_LLAMA3,
   SPLIT_QWEN2,
   SPLIT_TEKKEN,
   SPLIT_GPT4O,
   SPLIT_GPT2,
+  DEFAULT_PUNCTUATION,
   '\\p{N}+',
   '[0-9][0-9][0-9]',
 ]);
