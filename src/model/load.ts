@@ -1,9 +1,7 @@
 /** Models from disk: what one is (`readModelInfo`, headers only) and the model itself on a device (`loadModel`). */
-import { createHash } from 'node:crypto';
 import type { Device, Tensor } from '../device/device.js';
-import { InternalError, InterruptedError } from '../errors.js';
+import { InternalError } from '../errors.js';
 import type { Warn } from '../errors.js';
-import type { OnProgress } from '../progress.js';
 import { openCheckpoint } from './checkpoint.js';
 import type { Checkpoint } from './checkpoint.js';
 import type { ModelConfig } from './config.js';
@@ -12,7 +10,11 @@ import type { LayerWeights, Model, Tokenizer, Weights } from './model.js';
 import { weightKey } from './plan.js';
 import type { PlannedWeight } from './plan.js';
 import { unpairRows } from './rows.js';
-import { elementsOf, streamWeights } from './weight-file.js';
+import { storedBytes, streamCheckpoint } from './stream-checkpoint.js';
+import type { LoadOptions } from './stream-checkpoint.js';
+import { elementsOf } from './weight-file.js';
+
+export type { LoadOptions } from './stream-checkpoint.js';
 
 export { defaultModelPath } from './checkpoint.js';
 
@@ -46,15 +48,13 @@ export interface ModelInfo {
   readonly readTokenizer: () => Tokenizer;
 }
 
-export interface LoadOptions {
-  readonly onProgress?: OnProgress;
-  readonly warn?: Warn;
-  readonly signal?: AbortSignal;
-}
-
 /** What a model is, from config and headers alone: milliseconds, and no device. @throws InputError as `openCheckpoint`. */
 export function readModelInfo(path: string, warn: Warn = () => undefined): ModelInfo {
-  const checkpoint = openCheckpoint(path, warn);
+  return describeCheckpoint(openCheckpoint(path, warn));
+}
+
+/** As `readModelInfo`, of a checkpoint that is open. */
+export function describeCheckpoint(checkpoint: Checkpoint): ModelInfo {
   const elements = checkpoint.tensors.map(elementsOf);
   const parameters = elements.reduce((sum, count) => sum + count, 0);
   return {
@@ -82,7 +82,10 @@ export async function loadModel(path: string, device: Device, options: LoadOptio
   const tokenizer = checkpoint.readTokenizer();
   const tensors = new Map<string, Tensor>();
   try {
-    const hash = await loadTensors(checkpoint, device, tensors, options);
+    const hash = await streamCheckpoint(checkpoint, 'loading weights', options, {
+      allocate: allocatorFor(device, checkpoint),
+      onTensor: (tensor, values) => uploadWeights(checkpoint, tensor.weights, values, device, tensors),
+    });
     return {
       id: checkpoint.id,
       hash,
@@ -106,32 +109,7 @@ export function freeModel({ device, weights }: Model): void {
   if (head !== embedding) device.free(head);
 }
 
-/** Fills `tensors` by weightKey and returns the SHA-256 over the files in the order of their names. */
-async function loadTensors(checkpoint: Checkpoint, device: Device, tensors: Map<string, Tensor>, options: LoadOptions): Promise<string> {
-  const allocate = allocatorFor(device, checkpoint);
-  const hash = createHash('sha256');
-  const total = storedBytes(checkpoint);
-  let done = 0;
-  for (const file of checkpoint.files) {
-    const needed = new Map(checkpoint.tensors.filter((tensor) => tensor.file === file).map((tensor) => [tensor.name, tensor]));
-    await streamWeights(file, {
-      wants: (name) => needed.has(name),
-      allocate,
-      onBytes: (piece) => {
-        hash.update(piece);
-        done += piece.length;
-      },
-      onTensor: ({ name }, values) => uploadWeights(checkpoint, needed.get(name)?.weights ?? [], values, device, tensors),
-      check: () => {
-        stopIfAborted(options.signal, checkpoint);
-        options.onProgress?.({ stage: 'loading weights', done, total, note: checkpoint.id });
-      },
-    });
-  }
-  return hash.digest('hex');
-}
-
-/** Uploads the weights that lie in a tensor's rows, one below the other. */
+/** Uploads the weights that lie in a tensor's rows, one below the other, into `tensors` by weightKey. */
 function uploadWeights(
   { config, pairedRows }: Checkpoint,
   weights: readonly PlannedWeight[],
@@ -176,16 +154,6 @@ function slabAllocator(): (length: number) => Float32Array {
   };
 }
 
-function stopIfAborted(signal: AbortSignal | undefined, checkpoint: Checkpoint): void {
-  if (signal?.aborted !== true) return;
-  throw new InterruptedError({
-    code: 'interrupted',
-    what: 'stopped while the model was loading',
-    given: checkpoint.path,
-    hint: 'run the command again',
-  });
-}
-
 function arrange({ config, tensors: stored }: Checkpoint, tensors: ReadonlyMap<string, Tensor>): Weights {
   const fetch = (key: string): Tensor => {
     const tensor = tensors.get(key);
@@ -202,8 +170,4 @@ function arrange({ config, tensors: stored }: Checkpoint, tensors: ReadonlyMap<s
     finalNorm: fetch('finalNorm'),
     head: config.tied ? embedding : fetch('head'),
   };
-}
-
-function storedBytes(checkpoint: Checkpoint): number {
-  return checkpoint.files.reduce((sum, file) => sum + file.bytes, 0);
 }

@@ -35,8 +35,8 @@ export interface WeightFile {
 export interface StreamReader {
   /** True for a tensor whose values are wanted. */
   readonly wants: (name: string) => boolean;
-  /** Memory for a wanted tensor. */
-  readonly allocate: (length: number) => Float32Array;
+  /** Memory for a wanted tensor; absent: the values are only checked, piece by piece. */
+  readonly allocate?: ((length: number) => Float32Array) | undefined;
   /** Every byte of the file, in order; the array is reused afterwards. */
   readonly onBytes: (piece: Uint8Array) => void;
   /** A wanted tensor, complete, widened to float32, in what `allocate` gave. */
@@ -51,39 +51,55 @@ export interface StreamReader {
  */
 export async function streamWeights(file: WeightFile, reader: StreamReader): Promise<void> {
   const { descriptor } = openRegular(file.path);
+  try {
+    const read = pieceReader(file, descriptor, reader);
+    let position = 0;
+    for (const tensor of file.tensors.values()) {
+      await read(position, tensor.start);
+      position = tensor.start + tensor.bytes;
+      if (reader.wants(tensor.name)) await streamTensor(file, tensor, reader, read);
+      else await read(tensor.start, position);
+    }
+    await read(position, file.bytes);
+  } finally {
+    closeSync(descriptor);
+  }
+}
+
+/** Reads bytes start..end-1 in pieces of whole blocks; `use` gets each and how many bytes came before. */
+type ReadPieces = (start: number, end: number, blockBytes?: number, use?: (part: Uint8Array, done: number) => void) => Promise<void>;
+
+function pieceReader(file: WeightFile, descriptor: number, { onBytes, check }: StreamReader): ReadPieces {
   const piece = new Uint8Array(PIECE_BYTES);
-  /** Bytes start..end-1 in pieces of whole blocks; `use` gets each and where it begins. */
-  const read = async (start: number, end: number, blockBytes: number, use: (part: Uint8Array, done: number) => void): Promise<void> => {
+  return async (start, end, blockBytes = 1, use) => {
     const most = PIECE_BYTES - (PIECE_BYTES % blockBytes);
     for (let done = 0; start + done < end; done += most) {
       const part = piece.subarray(0, Math.min(most, end - start - done));
       readFully(descriptor, part, start + done, file.path);
-      reader.onBytes(part);
-      use(part, done);
+      onBytes(part);
+      use?.(part, done);
       await breathe();
-      reader.check();
+      check();
     }
   };
-  try {
-    let position = 0;
-    for (const tensor of file.tensors.values()) {
-      await read(position, tensor.start, 1, () => undefined);
-      position = tensor.start + tensor.bytes;
-      const dtype = dtypeOf(tensor);
-      const values = reader.wants(tensor.name) ? reader.allocate(elementsOf(tensor)) : undefined;
-      await read(tensor.start, position, dtype.blockBytes, (part, done) => {
-        if (values === undefined) return;
-        const from = valuesIn(dtype, done);
-        const widened = values.subarray(from, valuesIn(dtype, done + part.length));
-        widen(tensor, part, widened, file.path);
-        requireFinite(widened, from, tensor, file.path);
-      });
-      if (values !== undefined) reader.onTensor(tensor, values);
-    }
-    await read(position, file.bytes, 1, () => undefined);
-  } finally {
-    closeSync(descriptor);
-  }
+}
+
+async function streamTensor(file: WeightFile, tensor: StoredTensor, reader: StreamReader, read: ReadPieces): Promise<void> {
+  const dtype = dtypeOf(tensor);
+  const values = reader.allocate?.(elementsOf(tensor));
+  let scratch = new Float32Array(0);
+  const place = (from: number, count: number): Float32Array => {
+    if (values !== undefined) return values.subarray(from, from + count);
+    if (scratch.length < count) scratch = new Float32Array(count);
+    return scratch.subarray(0, count);
+  };
+  await read(tensor.start, tensor.start + tensor.bytes, dtype.blockBytes, (part, done) => {
+    const from = valuesIn(dtype, done);
+    const widened = place(from, valuesIn(dtype, part.length));
+    widen(tensor, part, widened, file.path);
+    requireFinite(widened, from, tensor, file.path);
+  });
+  if (values !== undefined) reader.onTensor(tensor, values);
 }
 
 /** One whole tensor: float types as float32, I32 as it is. For small ones: reference dumps, tables. @throws InputError */

@@ -1,8 +1,8 @@
 /** `duo doctor`: what was found, what is missing, and the command that mends each. */
 import { totalmem } from 'node:os';
 import type { Check, RuntimeReport } from '../../device/inspect.js';
-import { readModelInfo } from '../../model/load.js';
-import type { ModelInfo } from '../../model/load.js';
+import { readWholeModel } from '../../model/read-whole.js';
+import type { WholeModel } from '../../model/read-whole.js';
 import { CACHE_ELEMENT_BYTES, cacheBytes } from '../../pattern/cache-bytes.js';
 import { defineCommand } from '../command.js';
 import { palette } from '../render.js';
@@ -14,8 +14,8 @@ export const doctorCommand = defineCommand({
   examples: ['duo doctor', 'duo doctor --model models/duo-mini'],
   run: async (options, io) => {
     const { environment, signal } = io;
-    // First, so that a wrong path is said at once.
-    const model = options.model === undefined ? undefined : describeModel(readModelInfo(options.model, io.warn));
+    // First, so that what is wrong with it is said at once.
+    const model = options.model === undefined ? undefined : describeModel(await readWholeModel(options.model, io));
     const { inspectRuntime } = await import('../../device/inspect.js');
     const report = await inspectRuntime({ environment, signal, device: options.device, threads: options.threads });
     const checks = [...report.checks, ...(model?.checks ?? [])];
@@ -32,24 +32,51 @@ interface ModelReport {
   readonly checks: readonly Check[];
 }
 
-/** A model from its config and headers: what its weights and each token of its full cache take. */
-function describeModel(info: ModelInfo): ModelReport {
-  const { config, id, path, parameters, storedBytes, weightBytes } = info;
+/** A model that was read whole: what it is, and what its weights and each token of its full cache take. */
+function describeModel(model: WholeModel): ModelReport {
+  const { config, id, path, hash, parameters, storedBytes, weightBytes, storedTypes, hasTokenizer, hasChatTemplate } = model;
   const shape = { headDim: config.headDim, bytesPerElement: CACHE_ELEMENT_BYTES, contextTokens: 1, sink: 0, recent: 1 };
   const cacheBytesPerToken = cacheBytes(shape, config.layers * config.kvHeads, 0);
-  const needed = weightBytes + info.largestTensorBytes;
-  const size = `${config.layers} layers, ${config.queryHeads} heads, ${config.kvHeads} KV heads of ${config.headDim}`;
-  const weights = `${megabytes(weightBytes)} MB in float32 (${parameters.toLocaleString('en')} parameters)`;
-  const fits = needed <= totalmem();
   const checks: Check[] = [
-    { name: 'model', status: 'ok', found: `${id}: ${size}, ${config.maxPositions.toLocaleString('en')} positions` },
-    fits
-      ? { name: 'weights', status: 'ok', found: weights }
-      : { name: 'weights', status: 'warning', found: weights, mend: 'more memory than this machine has: take a smaller model' },
+    { name: 'model', status: 'ok', found: `${id}: ${describeShape(model)}` },
+    { name: 'tensors', status: 'ok', found: `${describeTypes(model)}, every value finite` },
+    describeWeights(model),
+    describeTokenizer(model),
     { name: 'cache', status: 'note', found: `${cacheBytesPerToken.toLocaleString('en')} bytes per token when every head is full` },
   ];
-  const facts = { id, path, parameters, storedBytes, weightBytes, cacheBytesPerToken, maxPositions: config.maxPositions };
-  return { facts, checks };
+  const { family, maxPositions } = config;
+  const facts = { id, path, hash, family, parameters, storedBytes, storedTypes, weightBytes, cacheBytesPerToken, maxPositions };
+  return { facts: { ...facts, config, hasTokenizer, hasChatTemplate }, checks };
+}
+
+function describeShape({ config }: WholeModel): string {
+  const { family, layers, queryHeads, kvHeads, headDim, maxPositions, windows } = config;
+  const windowed = windows.filter((window) => window !== null).length;
+  const own = windowed === 0 ? '' : `, a sliding window in ${windowed} layers`;
+  return `${family}, ${layers} layers, ${queryHeads} heads, ${kvHeads} KV heads of ${headDim}, ${maxPositions.toLocaleString('en')} positions${own}`;
+}
+
+function describeTypes({ storedTypes, storedBytes }: WholeModel): string {
+  const types = storedTypes.map(({ dtype, tensors, bytes }) => `${tensors} ${dtype} (${megabytes(bytes)} MB)`);
+  return `${types.join(', ')} of ${megabytes(storedBytes)} MB`;
+}
+
+function describeWeights({ weightBytes, largestTensorBytes, parameters }: WholeModel): Check {
+  const found = `${megabytes(weightBytes)} MB in float32 (${parameters.toLocaleString('en')} parameters)`;
+  if (weightBytes + largestTensorBytes <= totalmem()) return { name: 'weights', status: 'ok', found };
+  return { name: 'weights', status: 'warning', found, mend: 'more memory than this machine has: take a smaller model' };
+}
+
+function describeTokenizer({ config, hasTokenizer, hasChatTemplate }: WholeModel): Check {
+  if (!hasTokenizer)
+    return {
+      name: 'tokenizer',
+      status: 'warning',
+      found: 'none: the model runs on token ids only',
+      mend: 'put its tokenizer.json beside config.json',
+    };
+  const template = hasChatTemplate ? 'with a chat template' : 'without a chat template';
+  return { name: 'tokenizer', status: 'ok', found: `for ${config.vocab.toLocaleString('en')} tokens, ${template}` };
 }
 
 const megabytes = (bytes: number): string => (bytes / 1e6).toFixed(1);
