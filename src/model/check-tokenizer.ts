@@ -1,6 +1,7 @@
 /** What a tokenizer.json must be before the library sees it: a BPE model whose vocabulary, merges and parts fit together. */
 import { z } from 'zod';
 import { InputError } from '../errors.js';
+import { showText, showValue } from './show-name.js';
 import { checkPart, PART_KINDS } from './tokenizer-parts.js';
 import type { Part } from './tokenizer-parts.js';
 
@@ -21,6 +22,9 @@ const addedTokenSchema = z.looseObject({
   content: z.string().max(1024),
   special: z.boolean().optional(),
   single_word: z.boolean().optional(),
+  lstrip: z.boolean().optional(),
+  rstrip: z.boolean().optional(),
+  normalized: z.boolean().optional(),
 });
 
 const tokenizerSchema = z.looseObject({
@@ -39,11 +43,7 @@ const tokenizerSchema = z.looseObject({
   }),
 });
 
-export interface AddedToken {
-  readonly id: number;
-  readonly content: string;
-  readonly special?: boolean | undefined;
-}
+export type AddedToken = Readonly<z.infer<typeof addedTokenSchema>>;
 
 /** A tokenizer.json that has been checked; only what is known of it is kept. */
 export interface TokenizerJson {
@@ -84,7 +84,7 @@ export function checkTokenizerJson(
   checkModelKind(model, fail);
   const { vocab, tokens } = checkVocab(model.vocab, modelVocab, fail);
   if (typeof model.unk_token === 'string' && !vocab.has(model.unk_token))
-    throw fail(`unk_token ${JSON.stringify(model.unk_token)} is not in the vocabulary`);
+    throw fail(`unk_token ${showText(model.unk_token)} is not in the vocabulary`);
   const merges = checkMerges(model.merges, vocab, fail);
   const addedTokens = checkAddedTokens(added ?? [], vocab, tokens, fail);
   const part = (kind: keyof typeof PART_KINDS): Part | null => checkPart(PART_KINDS[kind], json[kind], fail);
@@ -110,7 +110,8 @@ export function checkTokenizerJson(
 
 function checkModelKind(model: z.infer<typeof tokenizerSchema>['model'], fail: Fail): void {
   // Files of older versions of the tokenizers library name no type.
-  if ((model.type ?? 'BPE') !== 'BPE') throw fail(`unsupported tokenizer model ${JSON.stringify(model.type)}`, 'BPE');
+  const { type = 'BPE' } = model;
+  if (type !== 'BPE') throw fail(`unsupported tokenizer model ${showText(type)}`, 'BPE');
   if (model.continuing_subword_prefix) throw fail('a continuing_subword_prefix is not supported', 'none');
   if (model.end_of_word_suffix) throw fail('an end_of_word_suffix is not supported', 'none');
   if (model.dropout) throw fail(`model.dropout ${model.dropout} would make ids random`, 'null');
@@ -125,12 +126,11 @@ function checkVocab(
   const vocab = new Map<string, number>();
   const tokens: (string | undefined)[] = [];
   for (const [token, tokenId] of Object.entries(raw as Readonly<Record<string, unknown>>)) {
-    if (!isId(tokenId))
-      throw fail(`token ${JSON.stringify(token)} must have an id from 0 to ${MAX_TOKENS}, got ${JSON.stringify(tokenId)}`);
+    if (!isId(tokenId)) throw fail(`token ${showText(token)} must have an id from 0 to ${MAX_TOKENS}, got ${showValue(tokenId)}`);
     // Added tokens may lie outside, as padding tokens of fine-tunes do: they fail when they are used.
-    if (tokenId >= modelVocab) throw fail(`token ${JSON.stringify(token)} has id ${tokenId}, outside the model's vocab_size ${modelVocab}`);
+    if (tokenId >= modelVocab) throw fail(`token ${showText(token)} has id ${tokenId}, outside the model's vocab_size ${modelVocab}`);
     const other = tokens[tokenId];
-    if (other !== undefined) throw fail(`tokens ${JSON.stringify(other)} and ${JSON.stringify(token)} have the same id ${tokenId}`);
+    if (other !== undefined) throw fail(`tokens ${showText(other)} and ${showText(token)} have the same id ${tokenId}`);
     vocab.set(token, tokenId);
     tokens[tokenId] = token;
   }
@@ -145,18 +145,18 @@ function checkMerges(raw: unknown, vocab: ReadonlyMap<string, number>, fail: Fai
   return raw.map((merge: unknown, index) => {
     const pair: unknown = typeof merge === 'string' ? merge.split(' ') : merge;
     if (!Array.isArray(pair) || pair.length !== 2 || !pair.every((half) => typeof half === 'string'))
-      throw fail(`merge ${index} (${JSON.stringify(merge)}) is not a pair`);
+      throw fail(`merge ${index} (${typeof merge === 'string' ? showText(merge) : showValue(merge)}) is not a pair`);
     const [left, right] = pair as [string, string];
     const lacking = [left, right, left + right].find((token) => !vocab.has(token));
     if (lacking !== undefined)
-      throw fail(`merge ${index} (${JSON.stringify(`${left} ${right}`)}): ${JSON.stringify(lacking)} is not in the vocabulary`);
+      throw fail(`merge ${index} (${showText(`${left} ${right}`)}): ${showText(lacking)} is not in the vocabulary`);
     return [left, right];
   });
 }
 
 /** An added token must not contradict the vocabulary or another: which of the two a text means could not be told. */
 function checkAddedTokens(
-  added: readonly z.infer<typeof addedTokenSchema>[],
+  added: readonly AddedToken[],
   vocab: ReadonlyMap<string, number>,
   tokens: readonly (string | undefined)[],
   fail: Fail,
@@ -164,12 +164,12 @@ function checkAddedTokens(
   const contents = new Map<string, number>();
   const ids = new Map<number, string>();
   for (const { id: tokenId, content, single_word: singleWord } of added) {
-    const name = `added token ${JSON.stringify(content)}`;
+    const name = `added token ${showText(content)}`;
     if (singleWord === true) throw fail(`${name}: single_word is not supported`, 'false');
     const known = contents.get(content) ?? vocab.get(content);
     if (known !== undefined && known !== tokenId) throw fail(`${name} has id ${tokenId}, but also ${known}`);
     const other = ids.get(tokenId) ?? tokens[tokenId];
-    if (other !== undefined && other !== content) throw fail(`${name} has id ${tokenId}, which is that of ${JSON.stringify(other)}`);
+    if (other !== undefined && other !== content) throw fail(`${name} has id ${tokenId}, which is that of ${showText(other)}`);
     contents.set(content, tokenId);
     ids.set(tokenId, content);
   }
@@ -189,6 +189,6 @@ function checkTemplates(part: Part | null, idOf: (token: string) => number | und
     if (token === undefined) continue;
     const ids = Object.hasOwn(specials, token) ? specials[token]?.ids : undefined;
     if (ids?.length !== 1 || ids[0] !== idOf(token))
-      throw fail(`post_processor: ${JSON.stringify(token)} stands for ids ${JSON.stringify(ids)}, but is token ${idOf(token)}`);
+      throw fail(`post_processor: ${showText(token)} stands for ids ${JSON.stringify(ids)}, but is token ${idOf(token)}`);
   }
 }

@@ -3,17 +3,13 @@
  * models are made with (https://github.com/huggingface/tokenizers, 0.23), the method at fault is replaced on that part.
  * A part and its entry of tokenizer.json are walked together.
  */
+import type { TokenizerJson } from './check-tokenizer.js';
 import { runGuarded } from './guarded-regex.js';
 import { SPLIT_GPT2 } from './split-patterns.js';
 import type { LibraryDecoder, LibraryModel, LibraryNormalizer, LibraryPreTokenizer, LibraryTokenizer } from './tokenizer-library.js';
 import type { Behavior, Part, Pattern } from './tokenizer-parts.js';
 
-interface CorrectableJson {
-  readonly normalizer: Part | null;
-  readonly pre_tokenizer: Part | null;
-  readonly decoder: Part | null;
-  readonly model: { readonly fuse_unk?: boolean | null | undefined };
-}
+type CorrectableJson = Pick<TokenizerJson, 'normalizer' | 'pre_tokenizer' | 'decoder' | 'model'>;
 
 /** Replaces what differs in `library`, which was made from `json`. */
 export function correctLibrary(library: LibraryTokenizer, json: CorrectableJson): void {
@@ -21,6 +17,7 @@ export function correctLibrary(library: LibraryTokenizer, json: CorrectableJson)
   if (library.pre_tokenizer !== null && json.pre_tokenizer !== null) correctPreTokenizer(library.pre_tokenizer, json.pre_tokenizer);
   if (library.decoder !== null && json.decoder !== null) correctDecoder(library.decoder, json.decoder);
   if (json.model.fuse_unk === true) fuseUnknownInWords(library.model);
+  if (dropsUnknown(json)) dropUnknownFirst(library.model, json.model.vocab);
 }
 
 function correctNormalizer(part: LibraryNormalizer, config: Part): void {
@@ -150,6 +147,20 @@ function fuseUnknownInWords(model: LibraryModel): void {
   model.fuse_unk = false;
   model.encode = (words) =>
     words.flatMap((word) => encode([word]).filter((token, index, all) => token !== unknown || all[index - 1] !== unknown));
+}
+
+/** Whether the tokenizer may meet a character that it has no token, no bytes and no unknown token for. */
+function dropsUnknown({ model, pre_tokenizer: pre }: CorrectableJson): boolean {
+  if (typeof model.unk_token === 'string' || model.byte_fallback === true) return false;
+  const last = pre?.type === 'Sequence' ? (pre['pretokenizers'] as readonly Part[]).at(-1) : pre;
+  return last?.type !== 'ByteLevel' || [...BYTE_OF_CHARACTER.keys()].some((character) => !Object.hasOwn(model.vocab, character));
+}
+
+/** Such characters are dropped before anything is merged: what stood on both sides may then merge. */
+function dropUnknownFirst(model: LibraryModel, vocab: Readonly<Record<string, number>>): void {
+  const encode = model.encode.bind(model);
+  const known = (word: string): string => Array.from(word, (character) => (Object.hasOwn(vocab, character) ? character : '')).join('');
+  model.encode = (words) => encode(words.map(known));
 }
 
 /** Joins each run of byte tokens (`<0x0A>`) into text; in a run that is not valid UTF-8 every byte becomes one U+FFFD. */

@@ -47,10 +47,9 @@ export class TokenizerKeys {
   }
 
   #list(name: string, kind: string, fits: (value: GgufScalar) => boolean): GgufValue | undefined {
-    const values = this.#read(name, `a list of ${kind}`, (value) => Array.isArray(value));
-    if (!Array.isArray(values)) return undefined;
-    const wrong = values.findIndex((value: GgufScalar) => !fits(value));
-    if (wrong >= 0) throw this.fail(`${PREFIX}${name}[${wrong}] is ${showValue(values[wrong])}`, kind);
+    const values = this.#read(name, `a list of ${kind}`, Array.isArray) as readonly GgufScalar[] | undefined;
+    const wrong = values?.findIndex((value) => !fits(value)) ?? -1;
+    if (values !== undefined && wrong >= 0) throw this.fail(`${PREFIX}${name}[${wrong}] is ${showValue(values[wrong])}`, kind);
     return values;
   }
 

@@ -3,6 +3,7 @@
  * @huggingface/tokenizers, chats through the template.
  */
 import { InputError } from '../errors.js';
+import { correctAddedTokens, specialIds } from './added-tokens.js';
 import type { ChatTemplate } from './chat-template.js';
 import type { TokenizerJson } from './check-tokenizer.js';
 import { correctLibrary } from './correct-library.js';
@@ -26,7 +27,8 @@ export function makeTokenizer({ json, ranks, template, vocab, path }: TokenizerS
   const library = createTokenizer(json, path);
   correctLibrary(library, json);
   if (ranks !== undefined) library.model.bpe_ranks = ranks;
-  const specials = new Set(json.added_tokens.filter((token) => token.special === true).map((token) => token.id));
+  correctAddedTokens(library);
+  const specials = specialIds(library);
   return {
     vocab,
     encode: (text, options) => encode(library, text, options?.specials ?? false, vocab, path),

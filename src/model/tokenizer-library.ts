@@ -36,11 +36,33 @@ export interface LibraryModel {
   /** Merges (the JSON text of a pair) and their ranks: the lowest is merged first, and of equal ones the leftmost. */
   bpe_ranks: ReadonlyMap<string, number>;
   fuse_unk: boolean;
+  /** Texts of tokens by id, added tokens included. */
+  readonly vocab: string[];
   readonly unk_token?: string;
   encode: (words: string[]) => string[];
 }
 
+export interface LibraryAddedToken {
+  readonly id: number;
+  readonly content: string;
+  readonly special: boolean;
+  readonly normalized: boolean;
+  lstrip: boolean;
+  rstrip: boolean;
+}
+
+/** Cuts a text at the added tokens in it. */
+export interface LibrarySplitter {
+  readonly split: (text: string) => string[];
+}
+
 export interface LibraryTokenizer {
+  readonly added_tokens: readonly LibraryAddedToken[];
+  /** By content and by normalized content. */
+  readonly added_tokens_map: ReadonlyMap<string, LibraryAddedToken>;
+  /** For text as it is, and for text that has been normalized. */
+  splitter_unnormalized: LibrarySplitter;
+  splitter_normalized: LibrarySplitter;
   readonly normalizer: LibraryNormalizer | null;
   readonly pre_tokenizer: LibraryPreTokenizer | null;
   readonly model: LibraryModel;

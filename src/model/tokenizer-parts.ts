@@ -4,6 +4,7 @@
  * ids without a word.
  */
 import { z } from 'zod';
+import { showText } from './show-name.js';
 
 /** Longest regular expression read, characters; the longest of well-known models has about 600. */
 const MAX_REGEX = 8192;
@@ -111,8 +112,7 @@ export function checkPart(kind: PartKind, raw: unknown, fail: (what: string, exp
   const part = named.data;
   if (part.type === 'Sequence') return { type: 'Sequence', [kind.list]: checkSequence(kind, part[kind.list], fail, depth) };
   const schema = Object.hasOwn(kind.types, part.type) ? kind.types[part.type] : undefined;
-  if (schema === undefined)
-    throw fail(`unsupported ${kind.name} ${JSON.stringify(part.type)}`, `one of ${Object.keys(kind.types).join(', ')}`);
+  if (schema === undefined) throw fail(`unsupported ${kind.name} ${showText(part.type)}`, `one of ${Object.keys(kind.types).join(', ')}`);
   const checked = schema.safeParse(part);
   if (checked.success) return checked.data as Part;
   const issue = checked.error.issues[0];

@@ -1,7 +1,7 @@
 /** The tokenizer of a model folder: tokenizer.json, and the chat template and special tokens of tokenizer_config.json. */
-import { readFileSync, statSync } from 'node:fs';
 import { z } from 'zod';
 import { InputError } from '../errors.js';
+import { readBounded } from '../untrusted.js';
 import { chatTemplate } from './chat-template.js';
 import type { ChatTemplate } from './chat-template.js';
 import { checkTokenizerJson } from './check-tokenizer.js';
@@ -67,13 +67,5 @@ function readTemplate(folder: string): ChatTemplate | undefined {
 function readTemplateFile(folder: string): string | undefined {
   const path = findFile(folder, 'chat_template.jinja');
   if (path === undefined) return undefined;
-  const { size } = statSync(path);
-  if (size > MAX_TEXT_BYTES)
-    throw new InputError({
-      code: 'template_size',
-      what: 'chat_template.jinja is too large',
-      given: `${size} bytes`,
-      expected: `at most ${MAX_TEXT_BYTES} bytes`,
-    });
-  return readFileSync(path, 'utf8');
+  return readBounded(path, MAX_TEXT_BYTES).toString('utf8');
 }
