@@ -2,9 +2,9 @@
  * Reads numbers and texts of a little-endian binary header one after the other, through a small window over the file.
  * Lengths come from the file and may be anything: they are compared with what is left before anything is allocated.
  */
-import { readSync } from 'node:fs';
 import { basename } from 'node:path';
 import { InputError } from '../errors.js';
+import { readFully } from '../untrusted.js';
 
 /** Bytes read at a time. */
 const WINDOW_BYTES = 1 << 18;
@@ -123,7 +123,7 @@ export class ByteCursor {
   #bytes(count: number): Buffer {
     this.#check(count);
     const bytes = Buffer.alloc(count);
-    this.#read(bytes, this.position);
+    readFully(this.#descriptor, bytes, this.position, this.path);
     this.#start = this.position + count;
     this.#filled = this.#next = 0;
     return bytes;
@@ -142,7 +142,7 @@ export class ByteCursor {
     this.#start = this.position;
     this.#next = 0;
     this.#filled = Math.min(this.#window.length, this.left);
-    this.#read(this.#window.subarray(0, this.#filled), this.#start);
+    readFully(this.#descriptor, this.#window.subarray(0, this.#filled), this.#start, this.path);
   }
 
   #check(count: number): void {
@@ -153,14 +153,6 @@ export class ByteCursor {
         `the header is too large: ${this.where} lies beyond byte ${this.#limit}`,
         `at most ${this.#limit} bytes`,
       );
-  }
-
-  #read(target: Buffer, position: number): void {
-    for (let done = 0; done < target.length;) {
-      const count = readSync(this.#descriptor, target, done, target.length - done, position + done);
-      if (count === 0) throw this.#fail('file_short', 'the file became shorter while it was read', 'a file that stays as it is');
-      done += count;
-    }
   }
 
   #fail(code: string, what: string, expected: string, cause?: unknown): InputError {

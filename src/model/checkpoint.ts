@@ -9,16 +9,16 @@ import { InputError } from '../errors.js';
 import type { Warn } from '../errors.js';
 import { PACKAGE_ROOT } from '../version.js';
 import type { ModelConfig } from './config.js';
-import type { Family, StoredPart } from './families.js';
-import { findFile, modelFolder, readJsonObject } from './files.js';
+import type { Family } from './families.js';
+import { findFile, modelPlace, readJsonObject } from './files.js';
+import { openGguf } from './gguf-checkpoint.js';
 import type { Tokenizer } from './model.js';
-import { belongsToLayer, plannedTensors } from './plan.js';
-import type { PlannedTensor, PlannedWeight } from './plan.js';
+import { neededTensors, warnOfEndTokens } from './needed-tensors.js';
+import type { CheckpointTensor, PlacedTensor, PlacedTensors } from './needed-tensors.js';
 import { readConfig, readGenerationEndTokens } from './read-config.js';
 import { readSafetensors } from './safetensors.js';
 import { hasTokenizer, readTokenizer } from './tokenizer.js';
-import { isWeightDtype, weightDtypes } from './weight-file.js';
-import type { StoredTensor, WeightFile } from './weight-file.js';
+import type { WeightFile } from './weight-file.js';
 
 const WHOLE = 'model.safetensors';
 const INDEX = 'model.safetensors.index.json';
@@ -46,27 +46,22 @@ export interface Checkpoint {
   readonly readTokenizer: () => Tokenizer;
 }
 
-/** A tensor in one of the files. */
-export interface PlacedTensor extends StoredTensor {
-  readonly file: WeightFile;
-}
-
-/** A tensor the model needs, with the weights that lie in its rows. */
-export interface CheckpointTensor extends PlacedTensor {
-  readonly weights: readonly PlannedWeight[];
-}
-
 /** The embedded reference model. */
 export function defaultModelPath(): string {
   return join(PACKAGE_ROOT, 'models', 'duo-mini');
 }
 
 /**
- * Opens a model directory in the Hugging Face layout: config.json, and model.safetensors or shards with an index.
- * @throws InputError when it is no such directory, not supported, or its parts do not fit together.
+ * Opens a model: a directory in the Hugging Face layout (config.json, and model.safetensors or shards with an index), a
+ * .gguf file, or a directory that holds one and no config.json.
+ * @throws InputError when it is none of them, not supported, or its parts do not fit together.
  */
 export function openCheckpoint(path: string, warn: Warn): Checkpoint {
-  const folder = modelFolder(path);
+  const place = modelPlace(path);
+  return 'file' in place ? openGguf(place.file, warn) : openFolder(place.folder, warn);
+}
+
+function openFolder(folder: string, warn: Warn): Checkpoint {
   const { family, config, endTokens } = readConfig(folder);
   const { files, placed } = openWeights(folder);
   const ends = readGenerationEndTokens(folder) ?? endTokens;
@@ -85,27 +80,7 @@ export function openCheckpoint(path: string, warn: Warn): Checkpoint {
   };
 }
 
-type Placed = ReadonlyMap<string, PlacedTensor>;
-
-/** What tensors are looked for, where, and why. */
-export interface TensorSearch {
-  readonly family: Family;
-  readonly parts: readonly StoredPart[];
-  readonly config: ModelConfig;
-  readonly placed: Placed;
-  readonly source: string;
-}
-
-/** The tensors a model needs, each found and of the right shape, in the order of the files. @throws InputError */
-export function neededTensors(search: TensorSearch, files: readonly WeightFile[], warn: Warn): CheckpointTensor[] {
-  const tensors = plannedTensors(search.parts, search.config).map((planned) => findTensor(planned, search));
-  reportUnused(search, tensors, warn);
-  const order = new Map(files.map((file, index) => [file, index]));
-  const position = (tensor: PlacedTensor): number => order.get(tensor.file) ?? 0;
-  return tensors.sort((a, b) => position(a) - position(b) || a.start - b.start);
-}
-
-function openWeights(folder: string): { files: readonly WeightFile[]; placed: Placed } {
+function openWeights(folder: string): { files: readonly WeightFile[]; placed: PlacedTensors } {
   const whole = findFile(folder, WHOLE);
   if (whole !== undefined) {
     const file = readSafetensors(whole);
@@ -125,7 +100,7 @@ function openWeights(folder: string): { files: readonly WeightFile[]; placed: Pl
 
 const weightMapSchema = z.record(z.string(), z.string());
 
-function openShards(folder: string, index: string): { files: readonly WeightFile[]; placed: Placed } {
+function openShards(folder: string, index: string): { files: readonly WeightFile[]; placed: PlacedTensors } {
   const fail = (what: string): InputError => new InputError({ code: 'shard_index', what: `${INDEX}: ${what}`, given: index });
   const parsed = weightMapSchema.safeParse(readJsonObject(index, MAX_INDEX_BYTES)['weight_map']);
   if (!parsed.success) throw fail('no weight_map object of tensor names and file names');
@@ -147,62 +122,4 @@ function openShard(folder: string, name: string, fail: (what: string) => InputEr
   const path = findFile(folder, name);
   if (path === undefined) throw fail(`shard ${JSON.stringify(name)} is not in the folder`);
   return readSafetensors(path);
-}
-
-function findTensor(planned: PlannedTensor, { placed, config, source }: TensorSearch): CheckpointTensor {
-  const { name, shape, shapeKeys, weights } = planned;
-  const tensor = placed.get(name);
-  if (tensor === undefined) {
-    const why = name.startsWith('lm_head') ? ' (tie_word_embeddings is false)' : '';
-    throw new InputError({
-      code: 'tensor_missing',
-      what: `missing tensor ${name}${why}`,
-      given: source,
-      expected: `a checkpoint of ${config.layers} layers, as its config says`,
-    });
-  }
-  if (tensor.shape.length !== shape.length || shape.some((size, i) => size !== tensor.shape[i]))
-    throw new InputError({
-      code: 'tensor_shape',
-      what: `tensor ${name}: shape [${tensor.shape.join(', ')}] does not fit the config`,
-      given: tensor.file.path,
-      expected: `[${shape.join(', ')}] (${shapeKeys})`,
-    });
-  if (!isWeightDtype(tensor.dtype))
-    throw new InputError({
-      code: 'tensor_dtype',
-      what: `tensor ${name}: dtype ${tensor.dtype} is not supported`,
-      given: tensor.file.path,
-      expected: weightDtypes(),
-    });
-  return { ...tensor, weights };
-}
-
-/** An unknown part of a layer would change the result and is refused; anything else unused is a warning. */
-function reportUnused({ family, parts, config, placed }: TensorSearch, needed: readonly StoredTensor[], warn: Warn): void {
-  const known = new Set(needed.map((tensor) => tensor.name));
-  const unused = [...placed.keys()].filter((name) => !known.has(name) && !family.ignored.some((pattern) => pattern.test(name)));
-  const foreign = unused.find((name) => belongsToLayer(parts, config, name));
-  if (foreign !== undefined)
-    throw new InputError({
-      code: 'tensor_unexpected',
-      what: `unexpected tensor ${foreign}: a ${family.name} layer has no such part, and leaving it out would change the result`,
-      given: placed.get(foreign)?.file.path ?? foreign,
-    });
-  const head = parts.find((part) => part.slots.includes('head'))?.name;
-  const surplus = unused.filter((name) => !(config.tied && name === head));
-  if (surplus.length > 0)
-    warn({
-      code: 'tensors_unused',
-      message: `the checkpoint holds ${surplus.length} tensors that the model does not use, such as ${surplus[0]}`,
-    });
-}
-
-function warnOfEndTokens(endTokens: readonly number[], config: ModelConfig, warn: Warn): void {
-  const outside = endTokens.filter((id) => id >= config.vocab);
-  if (outside.length > 0)
-    warn({
-      code: 'end_token_range',
-      message: `end token ${outside.join(', ')} is outside the vocabulary of ${config.vocab} and can never be generated`,
-    });
 }

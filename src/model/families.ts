@@ -135,6 +135,7 @@ export const FAMILIES: readonly Family[] = [
     defaults: { num_key_value_heads: 8, max_position_embeddings: 131_072, sliding_window: 4096 },
     slidingWindow: 'every',
     tensors: [...GLOBALS, ...NORMS_BEFORE, ...PROJECTIONS],
+    gguf: { architecture: 'llama', pairedRows: true },
   },
   {
     ...SILU,
@@ -182,5 +183,6 @@ export const FAMILIES: readonly Family[] = [
     slidingWindow: 'none',
     noRopeLayers: true,
     tensors: [...GLOBALS, ...NORMS_BEFORE, ...PROJECTIONS, ...ATTENTION_BIAS, ...MLP_BIAS],
+    gguf: { architecture: 'smollm3', pairedRows: true },
   },
 ];

@@ -1,22 +1,47 @@
 /** Files of a model folder, found and read with care: bounded sizes, regular files only, no way out of the folder. */
-import { lstatSync, realpathSync, statSync } from 'node:fs';
+import { lstatSync, readdirSync, realpathSync, statSync } from 'node:fs';
 import { basename, dirname, join, resolve, sep } from 'node:path';
 import { InputError } from '../errors.js';
 import { parseJson } from '../json.js';
 import { readBounded } from '../untrusted.js';
 
-/** The folder a path names, links followed. @throws InputError when there is none. */
-export function modelFolder(path: string): string {
-  const expected = 'a directory with config.json and model.safetensors, as Hugging Face lays it out';
-  let folder: string;
+const EXPECTED = 'a directory with config.json and model.safetensors, as Hugging Face lays it out, or a .gguf file';
+
+/**
+ * The model folder that a path names (links followed), or the GGUF file: named itself, or alone in a folder without
+ * config.json. @throws InputError when there is neither
+ */
+export function modelPlace(path: string): { readonly folder: string } | { readonly file: string } {
+  let target: string;
   try {
-    folder = realpathSync(resolve(path));
+    target = realpathSync(resolve(path));
   } catch (cause) {
-    throw new InputError({ code: 'model_missing', what: 'there is no such model directory', given: path, expected, cause });
+    throw new InputError({ code: 'model_missing', what: 'there is no such model directory', given: path, expected: EXPECTED, cause });
   }
-  if (!statSync(folder).isDirectory())
-    throw new InputError({ code: 'model_not_directory', what: 'the model path is not a directory', given: path, expected });
-  return folder;
+  const stat = statSync(target);
+  // By its name, not by what a link leads to: files of a hub cache have names without endings.
+  if (stat.isFile() && isGgufName(path)) return { file: resolve(path) };
+  if (!stat.isDirectory())
+    throw new InputError({ code: 'model_not_directory', what: 'the model path is not a directory', given: path, expected: EXPECTED });
+  const file = loneGguf(target);
+  return file === undefined ? { folder: target } : { file };
+}
+
+function isGgufName(name: string): boolean {
+  return /\.gguf$/i.test(name);
+}
+
+function loneGguf(folder: string): string | undefined {
+  if (findFile(folder, 'config.json') !== undefined) return undefined;
+  const names = readdirSync(folder).filter(isGgufName).sort();
+  if (names.length > 1)
+    throw new InputError({
+      code: 'model_ambiguous',
+      what: `the folder holds ${names.length} GGUF files`,
+      given: folder,
+      expected: `the path of one, such as ${join(folder, names[0] ?? '')}`,
+    });
+  return names[0] === undefined ? undefined : findFile(folder, names[0]);
 }
 
 /**

@@ -3,9 +3,10 @@
  * (github.com/ggml-org/ggml, docs/gguf.md). A file may come from anywhere: its header is read once, in small pieces, and
  * no count, length or offset in it is believed before it has been held against the file's size.
  */
-import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
+import { closeSync, readSync } from 'node:fs';
 import { basename } from 'node:path';
 import { InputError } from '../errors.js';
+import { openRegular } from '../untrusted.js';
 import { ByteCursor } from './byte-cursor.js';
 import { readMetadata } from './gguf-metadata.js';
 import type { GgufMetadata } from './gguf-metadata.js';
@@ -31,9 +32,8 @@ export interface GgufFile extends WeightFile {
 /** Reads and checks the header: metadata, and tensors with their types and places. @throws InputError naming what is wrong, and where. */
 export function readGguf(path: string): GgufFile {
   requireLittleEndian();
-  const descriptor = openSync(path, 'r');
+  const { descriptor, bytes: size } = openRegular(path);
   try {
-    const { size } = fstatSync(descriptor);
     checkMagic(descriptor, size, path);
     const cursor = new ByteCursor(descriptor, size, MAX_HEADER_BYTES, path);
     cursor.uint32();

@@ -9,19 +9,12 @@ import type { ModelConfig } from './config.js';
 import { FAMILIES } from './families.js';
 import type { Family } from './families.js';
 import { findFile, readJsonObject } from './files.js';
+import { MAX_HEAD_DIM, MAX_HEADS, MAX_LAYERS, MAX_POSITIONS, MAX_VOCAB, MAX_WIDTH } from './limits.js';
 import { readNoRopeLayers, readWindows } from './read-layers.js';
 import { readRope } from './read-rope.js';
 
 /** Largest config.json read, bytes: real ones are a few kilobytes. */
 const MAX_CONFIG_BYTES = 1 << 20;
-
-/** Far above any dense decoder, and small enough that products of two of them are exact. */
-const MAX_LAYERS = 1024;
-const MAX_HEADS = 1024;
-const MAX_HEAD_DIM = 4096;
-const MAX_WIDTH = 1 << 20;
-const MAX_VOCAB = 1 << 24;
-const MAX_POSITIONS = 2 ** 31 - 1;
 
 /** What transformers' LlamaConfig takes when a key is absent. */
 const DEFAULTS = { rmsNormEps: 1e-6, maxPositions: 2048, activation: 'silu' } as const;
