@@ -31,7 +31,7 @@ export class TokenizerKeys {
   id(name: string, vocab: number): number | undefined {
     const id = this.#read(name, 'a whole number', (value) => typeof value === 'bigint' || Number.isInteger(value));
     if (id === undefined || (typeof id === 'number' && id >= 0 && id < vocab)) return id;
-    throw this.fail(`${PREFIX}${name} ${String(id)} is outside the vocabulary of ${vocab}`);
+    throw this.fail(`${PREFIX}${name} ${String(id)} is outside the vocabulary of ${vocab}`, 'the id of a token');
   }
 
   texts(name: string): readonly string[] | undefined {
@@ -42,7 +42,7 @@ export class TokenizerKeys {
   numbers(name: string, count: number): readonly number[] | undefined {
     const values = this.#list(name, 'finite numbers', (value) => Number.isFinite(value)) as readonly number[] | undefined;
     if (values !== undefined && values.length !== count)
-      throw this.fail(`${PREFIX}${name} has ${values.length} entries, tokens has ${count}`);
+      throw this.fail(`${PREFIX}${name} has ${values.length} entries, tokens has ${count}`, 'one for each token');
     return values;
   }
 

@@ -83,8 +83,9 @@ interface Made {
 
 function readTokens(keys: TokenizerKeys, vocab: number): Tokens {
   const texts = keys.texts('tokens');
-  if (texts === undefined) throw keys.fail('tokenizer.ggml.tokens is missing');
-  if (texts.length !== vocab) throw keys.fail(`tokenizer.ggml.tokens has ${texts.length} entries, token_embd.weight has ${vocab} rows`);
+  if (texts === undefined) throw keys.fail('tokenizer.ggml.tokens is missing', 'a list of tokens');
+  if (texts.length !== vocab)
+    throw keys.fail(`tokenizer.ggml.tokens has ${texts.length} entries, token_embd.weight has ${vocab} rows`, 'a token for each row');
   return {
     texts,
     types: keys.numbers('token_type', texts.length) ?? texts.map(() => TYPE.normal),

@@ -12,7 +12,7 @@ import type { PlannedWeight } from './plan.js';
 import { unpairRows } from './rows.js';
 import { storedBytes, streamCheckpoint } from './stream-checkpoint.js';
 import type { LoadOptions } from './stream-checkpoint.js';
-import { elementsOf } from './weight-file.js';
+import { elementsOf, readTensor } from './weight-file.js';
 
 export type { LoadOptions } from './stream-checkpoint.js';
 
@@ -100,6 +100,16 @@ export async function loadModel(path: string, device: Device, options: LoadOptio
     device.free(...tensors.values());
     throw error;
   }
+}
+
+/** Reads tensors that a model needs by their stored names, as float32 in the files' own order of rows. @throws InputError as `openCheckpoint` */
+export function storedReader(path: string): (name: string) => Float32Array | undefined {
+  const { tensors } = openCheckpoint(path, () => undefined);
+  return (name) => {
+    const tensor = tensors.find((other) => other.name === name);
+    const values = tensor === undefined ? undefined : readTensor(tensor.file, tensor);
+    return values instanceof Float32Array ? values : undefined;
+  };
 }
 
 /** Frees a model's weights. */

@@ -17,6 +17,9 @@ export const GATE_RULE: Rule = { measure: 'absolute', limit: 1e-5 };
 /** Losses: 1e-3 relative, or 1e-7. */
 export const LOSS_RULE: Rule = { measure: 'relative', limit: 1e-3, floor: 1e-4 };
 
+/** Widened weights: one rounding to float32. */
+export const STORED_RULE: Rule = { measure: 'relative', limit: 2e-7, floor: 2 ** -126 };
+
 export interface Comparison {
   readonly tensor: string;
   readonly elements: number;

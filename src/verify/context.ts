@@ -13,6 +13,8 @@ export interface VerifyContext {
   readonly dump: Dump;
   /** For logits, hidden states, keys and values. */
   readonly rule: Rule;
+  /** A tensor of the model's files by its stored name, as float32; undefined: there is none. */
+  readonly readStored?: (name: string) => Float32Array | undefined;
   readonly add: (comparison: Comparison) => void;
   /** Called between pieces of work; throws to stop. */
   readonly check: () => void;

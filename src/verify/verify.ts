@@ -9,8 +9,9 @@ import type { Dump } from './dump.js';
 import { forwardDump } from './forward-dump.js';
 import { hybridDump } from './hybrid-dump.js';
 import { promptDump } from './prompt-dump.js';
+import { storedDump } from './stored-dump.js';
 
-const KINDS: readonly DumpKind[] = [forwardDump, hybridDump, promptDump, calibrationDump];
+const KINDS: readonly DumpKind[] = [forwardDump, hybridDump, promptDump, calibrationDump, storedDump];
 
 export interface Verification {
   /** Kinds of dump found in the file. */
@@ -24,6 +25,8 @@ export interface Verification {
 export interface VerifyOptions {
   /** Largest absolute difference of logits, hidden states, keys and values; ids are exact, the other limits are in compare.ts. */
   readonly tolerance: number;
+  /** Reads the model's files, for dumps of stored weights; without it those are not compared. */
+  readonly readStored?: (name: string) => Float32Array | undefined;
   readonly onProgress?: OnProgress;
   readonly signal?: AbortSignal;
 }
@@ -36,7 +39,7 @@ export function kindsOf(dump: Dump): readonly DumpKind[] {
     code: 'golden_unknown',
     what: 'nothing in the dump can be compared',
     given: `${dump.path} with ${dump.names.slice(0, 5).join(', ') || 'no tensor'}${dump.names.length > 5 ? ', ...' : ''}`,
-    expected: 'input_ids with logits, mask with exact.logits, <prompt>.ids with <prompt>.logits_lastN, or one.ids and steps.ids',
+    expected: 'input_ids with logits, mask with exact.logits, <prompt>.ids with <prompt>.logits_lastN, one.ids and steps.ids, or dequant.<tensor>',
   });
 }
 
@@ -48,6 +51,7 @@ export async function verify(model: Model, dump: Dump, options: VerifyOptions): 
     model,
     dump,
     rule: { measure: 'absolute', limit: options.tolerance },
+    ...(options.readStored === undefined ? {} : { readStored: options.readStored }),
     add: (comparison) => {
       comparisons.push(comparison);
       options.onProgress?.({ stage: 'comparing', done: comparisons.length, total: dump.names.length, note: comparison.tensor });

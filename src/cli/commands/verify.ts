@@ -2,7 +2,7 @@
 import { existsSync } from 'node:fs';
 import { InputError } from '../../errors.js';
 import { openDevice } from '../../device/runtime.js';
-import { defaultModelPath, loadModel, readModelInfo } from '../../model/load.js';
+import { defaultModelPath, loadModel, readModelInfo, storedReader } from '../../model/load.js';
 import type { Comparison } from '../../verify/compare.js';
 import { Dump } from '../../verify/dump.js';
 import { kindsOf, verify } from '../../verify/verify.js';
@@ -33,7 +33,9 @@ export const verifyCommand = defineCommand({
       warn: io.warn,
     });
     const model = await loadModel(path, device, io);
-    const verification = await verify(model, dump, { tolerance: options.tolerance, onProgress: io.onProgress, signal: io.signal });
+    const { tolerance } = options;
+    const { onProgress, signal } = io;
+    const verification = await verify(model, dump, { tolerance, readStored: storedReader(path), onProgress, signal });
     return present({ model: model.id, golden: dump.path, device: device.description, tolerance: options.tolerance }, verification, io);
   },
 });
