@@ -110,10 +110,16 @@ function readHeads(keys: GgufKeys, architecture: string, layers: number, hidden:
   const queryHeads = keys.required(name('head_count'), sameForAll(integer(1, MAX_HEADS), layers));
   const kvHeads = keys.optional(name('head_count_kv'), sameForAll(integer(1, MAX_HEADS), layers)) ?? queryHeads;
   if (queryHeads % kvHeads !== 0)
-    throw keys.fail(`key ${name('head_count')} ${queryHeads} is not a multiple of ${name('head_count_kv')} ${kvHeads}`);
+    throw keys.fail(
+      `key ${name('head_count')} ${queryHeads} is not a multiple of ${name('head_count_kv')} ${kvHeads}`,
+      'the same number of query heads for each KV head',
+    );
   const headDim = keys.optional(name('key_length'), integer(1, MAX_HEAD_DIM)) ?? hidden / queryHeads;
   if (!Number.isInteger(headDim))
-    throw keys.fail(`key ${architecture}.embedding_length ${hidden} is not a multiple of ${name('head_count')} ${queryHeads}`);
+    throw keys.fail(
+      `key ${architecture}.embedding_length ${hidden} is not a multiple of ${name('head_count')} ${queryHeads}`,
+      `heads of one size, or ${name('key_length')}`,
+    );
   const valueDim = keys.optional(name('value_length'), integer(1, MAX_HEAD_DIM)) ?? headDim;
   if (valueDim !== headDim) throw keys.fail(`key ${name('value_length')} is ${valueDim} and keys have ${headDim}`, 'the same for both');
   if (headDim % 2 !== 0 || headDim > MAX_HEAD_DIM)
@@ -123,7 +129,7 @@ function readHeads(keys: GgufKeys, architecture: string, layers: number, hidden:
 
 function embeddingRows(file: GgufFile, keys: GgufKeys): number {
   const rows = file.tensors.get('token_embd.weight')?.shape[0];
-  if (rows === undefined) throw keys.fail('missing tensor token_embd.weight');
+  if (rows === undefined) throw keys.fail('missing tensor token_embd.weight', 'a whole model');
   if (rows > MAX_VOCAB) throw keys.fail(`tensor token_embd.weight has ${rows} rows`, `at most ${MAX_VOCAB}`);
   return rows;
 }

@@ -51,7 +51,7 @@ export function readMetadata(cursor: ByteCursor, count: number | bigint): GgufMe
     cursor.where = `the metadata (name of key ${number} of ${count})`;
     const key = cursor.text(MAX_NAME_BYTES);
     cursor.where = `the metadata (key ${number} of ${count}, ${showName(key)})`;
-    if (metadata.has(key)) throw wrongKey(key, 'appears twice', cursor);
+    if (metadata.has(key)) throw wrongKey(key, 'appears twice', 'each key once', cursor);
     const value = readValue(cursor, key, MAX_ELEMENTS - elements);
     if (Array.isArray(value)) elements += value.length;
     metadata.set(key, value);
@@ -78,13 +78,12 @@ function readValue(cursor: ByteCursor, key: string, elementsLeft: number): GgufV
 
 function readArray(cursor: ByteCursor, key: string, elementsLeft: number): readonly GgufScalar[] {
   const type = cursor.uint32();
-  if (type === ARRAY) throw wrongKey(key, 'holds arrays of arrays, which are not supported', cursor);
+  if (type === ARRAY) throw wrongKey(key, 'holds arrays of arrays, which are not supported', 'an array of single values', cursor);
   const { read, bytes } = valueType(type, key, cursor);
   const length = cursor.uint64();
   if (length > Math.floor(cursor.left / bytes))
     throw cursor.ends(`an array of ${length} elements starts where ${cursor.left} bytes are left`);
-  if (length > elementsLeft)
-    throw wrongKey(key, `has ${length} elements, more than the ${elementsLeft} that arrays may still hold`, cursor);
+  if (length > elementsLeft) throw wrongKey(key, `has ${length} elements`, `at most ${elementsLeft} more in all arrays`, cursor);
   const values: GgufScalar[] = [];
   for (let i = 0; i < Number(length); i++) values.push(read(cursor));
   return values;
@@ -92,7 +91,8 @@ function readArray(cursor: ByteCursor, key: string, elementsLeft: number): reado
 
 function valueType(type: number, key: string, cursor: ByteCursor): ValueType {
   const found = VALUE_TYPES.get(type);
-  if (found === undefined) throw wrongKey(key, `has unknown value type ${type}`, cursor);
+  if (found === undefined)
+    throw wrongKey(key, `has unknown value type ${type}`, `a type from 0 to ${Math.max(...VALUE_TYPES.keys())}`, cursor);
   return found;
 }
 
@@ -103,6 +103,6 @@ function readBoolean(cursor: ByteCursor): boolean {
   return byte === 1;
 }
 
-function wrongKey(key: string, problem: string, cursor: ByteCursor): InputError {
-  return new InputError({ code: 'gguf_metadata', what: `key ${showName(key)} ${problem}`, given: cursor.path });
+function wrongKey(key: string, problem: string, expected: string, cursor: ByteCursor): InputError {
+  return new InputError({ code: 'gguf_metadata', what: `key ${showName(key)} ${problem}`, given: cursor.path, expected });
 }

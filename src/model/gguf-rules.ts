@@ -15,17 +15,16 @@ export interface GgufKeys {
   /** As `optional`. @throws InputError also when the file has no such key */
   readonly required: <T>(key: string, rule: KeyRule<T>) => T;
   /** An error about the file as a whole. */
-  readonly fail: (what: string, expected?: string) => InputError;
+  readonly fail: (what: string, expected: string) => InputError;
 }
 
 export function ggufKeys(metadata: GgufMetadata, path: string): GgufKeys {
-  const fail = (what: string, expected?: string): InputError =>
-    new InputError({ code: 'gguf_config', what, given: path, ...(expected === undefined ? {} : { expected }) });
+  const fail = (what: string, expected: string): InputError => new InputError({ code: 'gguf_config', what, given: path, expected });
   const optional = <T>(key: string, rule: KeyRule<T>): T | undefined => {
     const value = metadata.get(key);
     if (value === undefined) return undefined;
     const read = rule.read(value);
-    if (read === undefined) throw fail(`key ${key} must be ${rule.what}, got ${showValue(value)}`);
+    if (read === undefined) throw fail(`key ${key} must be ${rule.what}, got ${showValue(value)}`, rule.what);
     return read;
   };
   const required = <T>(key: string, rule: KeyRule<T>): T => {

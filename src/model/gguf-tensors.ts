@@ -4,6 +4,7 @@ import type { ByteCursor } from './byte-cursor.js';
 import { checkCount, MAX_NAME_BYTES } from './gguf-metadata.js';
 import { showName } from './show-name.js';
 import { STORED_DTYPES } from './stored-dtypes.js';
+import { weightDtypes } from './weight-file.js';
 import type { StoredTensor } from './weight-file.js';
 
 /** Dense decoders have some ten tensors a layer. */
@@ -74,7 +75,7 @@ export function readTensorInfos(cursor: ByteCursor, count: number | bigint): rea
   return Array.from({ length: Number(count) }, (_, i) => {
     cursor.where = `the tensor list (name of tensor ${i + 1} of ${count})`;
     const name = cursor.text(MAX_NAME_BYTES);
-    if (names.has(name)) throw wrongTensor(name, 'appears twice', cursor);
+    if (names.has(name)) throw wrongTensor(name, 'appears twice', 'each tensor once', cursor);
     names.add(name);
     cursor.where = `the tensor list (tensor ${i + 1} of ${count}, ${showName(name)})`;
     const dimensions = readDimensions(cursor, name);
@@ -86,21 +87,22 @@ export function readTensorInfos(cursor: ByteCursor, count: number | bigint): rea
 /** Sizes as the file has them: the length of a row first. */
 function readDimensions(cursor: ByteCursor, name: string): readonly number[] {
   const count = cursor.uint32();
-  if (count < 1 || count > MAX_DIMENSIONS) throw wrongTensor(name, `${count} dimensions, expected 1 to ${MAX_DIMENSIONS}`, cursor);
+  if (count < 1 || count > MAX_DIMENSIONS) throw wrongTensor(name, `${count} dimensions`, `1 to ${MAX_DIMENSIONS} of them`, cursor);
   const sizes = Array.from({ length: count }, () => cursor.uint64());
   const zero = sizes.indexOf(0);
-  if (zero >= 0) throw wrongTensor(name, `dimension ${zero} is zero`, cursor);
+  if (zero >= 0) throw wrongTensor(name, `dimension ${zero} is zero`, 'sizes above zero', cursor);
   if (!Number.isSafeInteger(sizes.reduce((product: number, size) => product * Number(size), 1)))
-    throw wrongTensor(name, `dimensions ${sizes.join(' x ')} overflow`, cursor);
+    throw wrongTensor(name, `dimensions ${sizes.join(' x ')} overflow`, 'a product below 2^53', cursor);
   return sizes.map(Number);
 }
 
 function readType(cursor: ByteCursor, name: string): string {
   const type = cursor.uint32();
   const removed = REMOVED_TYPES.get(type);
-  if (removed !== undefined) throw wrongTensor(name, `type ${type} (${removed}) was removed and is not supported`, cursor);
+  if (removed !== undefined)
+    throw wrongTensor(name, `type ${type} (${removed}) was removed and is not supported`, supportedTypes(), cursor);
   const dtype = TYPES.get(type);
-  if (dtype === undefined) throw wrongTensor(name, `unknown type ${type}`, cursor);
+  if (dtype === undefined) throw wrongTensor(name, `unknown type ${type}`, supportedTypes(), cursor);
   return dtype;
 }
 
@@ -109,7 +111,8 @@ function bytesOf(dimensions: readonly number[], dtype: string, name: string, cur
   if (stored === undefined) throw new InternalError(`the size of ${dtype} is not known`);
   const { blockValues, blockBytes } = stored;
   const row = at(dimensions, 0);
-  if (row % blockValues !== 0) throw wrongTensor(name, `row length ${row} is not a multiple of ${blockValues} (${dtype})`, cursor);
+  if (row % blockValues !== 0)
+    throw wrongTensor(name, `row length ${row} is not a multiple of ${blockValues} (${dtype})`, 'rows of whole blocks', cursor);
   return (dimensions.reduce((product, size) => product * size, 1) / blockValues) * blockBytes;
 }
 
@@ -131,6 +134,7 @@ export function placeTensors(
         code: 'gguf_tensor',
         what: `tensors ${showName(before.name)} and ${showName(tensor.name)} overlap`,
         given: cursor.path,
+        expected: 'tensors that share no bytes',
       });
   });
   return tensors;
@@ -138,19 +142,22 @@ export function placeTensors(
 
 function placeTensor({ offset, ...tensor }: TensorInfo, dataStart: number, alignment: number, cursor: ByteCursor): StoredTensor {
   if (BigInt(offset) % BigInt(alignment) !== 0n)
-    throw wrongTensor(tensor.name, `offset ${offset} is not a multiple of the alignment ${alignment}`, cursor);
+    throw wrongTensor(tensor.name, `offset ${offset} is not a multiple of the alignment ${alignment}`, 'an aligned offset', cursor);
   const start = dataStart + Number(offset);
-  if (start >= cursor.size)
-    throw wrongTensor(tensor.name, `offset ${offset} is past the end of the file, which is cut short or damaged`, cursor);
+  if (start >= cursor.size) throw wrongTensor(tensor.name, `offset ${offset} is past the end of the file`, wholeFile(cursor), cursor);
   if (start + tensor.bytes > cursor.size)
     throw wrongTensor(
       tensor.name,
       `the file is cut short: it needs bytes up to ${start + tensor.bytes}, the file has ${cursor.size}`,
+      wholeFile(cursor),
       cursor,
     );
   return { ...tensor, start };
 }
 
-function wrongTensor(name: string, problem: string, cursor: ByteCursor): InputError {
-  return new InputError({ code: 'gguf_tensor', what: `tensor ${showName(name)}: ${problem}`, given: cursor.path });
+const supportedTypes = (): string => `one of: ${weightDtypes()}`;
+const wholeFile = (cursor: ByteCursor): string => `a whole file, where this one has ${cursor.size} bytes`;
+
+function wrongTensor(name: string, problem: string, expected: string, cursor: ByteCursor): InputError {
+  return new InputError({ code: 'gguf_tensor', what: `tensor ${showName(name)}: ${problem}`, given: cursor.path, expected });
 }

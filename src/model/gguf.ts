@@ -87,5 +87,6 @@ function readAlignment(metadata: GgufMetadata, path: string): number {
     code: 'gguf_alignment',
     what: `key general.alignment must be a power of two, got ${showValue(alignment)}`,
     given: path,
+    expected: 'a power of two up to 2^31',
   });
 }

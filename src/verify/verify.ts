@@ -39,7 +39,8 @@ export function kindsOf(dump: Dump): readonly DumpKind[] {
     code: 'golden_unknown',
     what: 'nothing in the dump can be compared',
     given: `${dump.path} with ${dump.names.slice(0, 5).join(', ') || 'no tensor'}${dump.names.length > 5 ? ', ...' : ''}`,
-    expected: 'input_ids with logits, mask with exact.logits, <prompt>.ids with <prompt>.logits_lastN, one.ids and steps.ids, or dequant.<tensor>',
+    expected:
+      'input_ids with logits, mask with exact.logits, <prompt>.ids with <prompt>.logits_lastN, one.ids and steps.ids, or dequant.<tensor>',
   });
 }
 

@@ -2,7 +2,7 @@
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { findFile, modelFolder } from '../../src/model/files.js';
+import { findFile, modelPlace } from '../../src/model/files.js';
 import { refusal } from '../helpers/refusal.js';
 import { temporaryFolder } from '../helpers/temporary.js';
 
@@ -86,10 +86,23 @@ describe('a hub cache', () => {
   });
 });
 
-describe('modelFolder', () => {
+describe('modelPlace', () => {
   test('follows a link that is given', () => {
     symlinkSync('model', join(root, 'link'));
-    expect(modelFolder(join(root, 'link'))).toBe(folder);
+    expect(modelPlace(join(root, 'link'))).toEqual({ folder });
+  });
+
+  test('takes a .gguf file by the name it is given, and one that lies alone in a folder without config.json', () => {
+    const alone = join(root, 'alone');
+    mkdirSync(join(alone, 'blobs'), { recursive: true });
+    writeFileSync(join(alone, 'blobs', 'abc'), '');
+    symlinkSync('blobs/abc', join(alone, 'm.GGUF'));
+    expect(modelPlace(join(alone, 'm.GGUF'))).toEqual({ file: join(alone, 'm.GGUF') });
+    expect(modelPlace(alone)).toEqual({ file: join(alone, 'm.GGUF') });
+    writeFileSync(join(alone, 'other.gguf'), '');
+    expect(refusal(() => modelPlace(alone))).toBe('model_ambiguous');
+    writeFileSync(join(alone, 'config.json'), '{}');
+    expect(modelPlace(alone)).toEqual({ folder: alone });
   });
 
   test.each([
@@ -98,6 +111,6 @@ describe('modelFolder', () => {
     ['model/to-itself', 'model_missing'],
     ['a\0b', 'model_missing'],
   ])('refuses %j', (name, code) => {
-    expect(refusal(() => modelFolder(join(root, name)))).toBe(code);
+    expect(refusal(() => modelPlace(join(root, name)))).toBe(code);
   });
 });
