@@ -3,7 +3,8 @@ import { createHash } from 'node:crypto';
 import { InterruptedError } from '../errors.js';
 import type { Warn } from '../errors.js';
 import type { OnProgress } from '../progress.js';
-import type { Checkpoint, CheckpointTensor } from './checkpoint.js';
+import type { Checkpoint } from './checkpoint.js';
+import type { CheckpointTensor } from './needed-tensors.js';
 import { streamWeights } from './weight-file.js';
 
 export interface LoadOptions {
