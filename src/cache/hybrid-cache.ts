@@ -4,16 +4,20 @@
  *   layer l   full       k, v (contextTokens, fullHeads, headDim)         row = position
  *             streaming  k, v (min(contextTokens, sink + recent), streamingHeads, headDim)   rows as in window-rows.ts
  *
+ * In a layer with the model's own window W, shorter than the context, no head needs more than the last W tokens: retrieval heads keep
+ * those, and so do streaming heads where W < sink + recent. Elsewhere sinks stay where they are once they are out of reach, and are hidden.
+ *
  * Buffers are made once, at their final size. New tokens come in chunks: `attend` (or, where a layer's attention is not
  * needed, `append`) for every layer, then `advance`.
  */
-import type { Device, KeyValues, Tensor } from '../device/device.js';
+import type { Device, KeyValues, Tensor, Window } from '../device/device.js';
 import { at, InternalError } from '../errors.js';
+import { fullWindow, reachOf, windowWithin } from '../model/attention.js';
 import type { ModelConfig } from '../model/config.js';
-import { streamingTokens } from '../pattern/cache-bytes.js';
+import { fullTokens, streamingTokens } from '../pattern/cache-bytes.js';
 import type { Mask } from '../pattern/schema.js';
 import { uniformMask } from './uniform-mask.js';
-import { heldRuns, keptRuns, positionsByRow, positionsOf } from './window-rows.js';
+import { commonRuns, heldRuns, keptRuns, positionsByRow, positionsOf, rowOf } from './window-rows.js';
 import type { CacheWindow, Run } from './window-rows.js';
 
 /**
@@ -21,6 +25,7 @@ import type { CacheWindow, Run } from './window-rows.js';
  * `exact`      query i sees key j iff j < sink or i - j < recent, however the tokens are cut into chunks;
  * `reference`  every query sees the cached sink + recent and the chunk up to itself, as DuoAttention's code has it. With one
  *              token a chunk that is sink + recent + the current token; a first chunk is dense.
+ * Under both, the model's own window restricts them further, as it does full heads.
  */
 export type WindowRule = 'exact' | 'reference';
 
@@ -40,11 +45,15 @@ export interface CacheOptions {
 interface Group {
   readonly kind: 'full' | 'streaming';
   readonly heads: readonly number[];
+  /** The tokens that its rows keep; absent: every token, row = position. */
+  readonly kept: CacheWindow | undefined;
+  /** The model's own window, where it is shorter than the context. */
+  readonly reach: number | undefined;
   k: Tensor; // (rows, heads.length, headDim)
   v: Tensor;
 }
 
-type Shape = Pick<ModelConfig, 'layers' | 'kvHeads' | 'headDim'>;
+type Shape = Pick<ModelConfig, 'layers' | 'kvHeads' | 'headDim' | 'windows'>;
 
 export class HybridCache {
   readonly mask: Mask;
@@ -63,10 +72,10 @@ export class HybridCache {
     this.#device = device;
     this.#shape = shape;
     checkMask(options.mask, shape);
-    this.#layers = options.mask.map((heads) => this.#makeGroups(heads));
+    this.#layers = options.mask.map((heads, layer) => this.#makeGroups(heads, reachOf(shape, layer, options.contextTokens)));
   }
 
-  /** A cache in which every head keeps every token. */
+  /** A cache in which every head keeps all that its layer lets it see. */
   static dense(device: Device, shape: Shape, contextTokens: number): HybridCache {
     return new HybridCache(device, shape, { mask: uniformMask(shape, 'retrieval'), window: { sink: 0, recent: 1 }, contextTokens });
   }
@@ -94,13 +103,11 @@ export class HybridCache {
     const count = this.#checkRoom(added);
     const groups = at(this.#layers, layer);
     const parts = groups.map((group) => ({ group, added: this.#columns(group, added) }));
-    // A full head's new tokens, and a single token under the exact rule (it replaces the one that leaves its window), are
-    // stored first and seen in place; otherwise the ring would drop tokens that the chunk's first queries still see.
-    const late = parts.filter(({ group }) => group.kind === 'streaming' && !(count === 1 && rule === 'exact'));
-    const early = parts.filter((part) => !late.includes(part));
+    const early = parts.filter(({ group }) => this.#storesFirst(group, count, rule));
+    const late = parts.filter((part) => !early.includes(part));
     for (const part of early) this.#store(part.group, part.added, count);
     const joined = late.map((part) => this.#join(part.group, part.added, count, rule));
-    const seen = [...early.map(({ group }) => this.#inPlace(group, count)), ...joined.map((join) => join.keyValues)];
+    const seen = [...early.map(({ group }) => this.#inPlace(group, count, rule)), ...joined.map((join) => join.keyValues)];
     const out = this.#device.hybridAttention(q, seen, firstQuery);
     for (const part of late) this.#store(part.group, part.added, count);
     this.#device.free(...joined.flatMap((join) => join.temporary), ...parts.flatMap(({ added: columns }) => columns.temporary));
@@ -122,7 +129,7 @@ export class HybridCache {
     this.#tokens += count;
   }
 
-  /** Takes the contents of a dense cache, dropping what the window does not keep. Both must be made for the same contextTokens. */
+  /** Takes the contents of a dense cache, dropping what the windows do not keep. Both must be made for the same contextTokens. */
   fillFrom(dense: HybridCache): void {
     if (dense.contextTokens !== this.contextTokens || dense.mask.flat().includes(false)) {
       throw new InternalError('a hybrid cache is filled from a dense one of the same size');
@@ -148,22 +155,35 @@ export class HybridCache {
     return this.#layers.flat().flatMap((group) => [group.k, group.v]);
   }
 
-  #makeGroups(heads: readonly boolean[]): Group[] {
-    const numbered = heads.map((retrieval, head) => ({ retrieval, head }));
+  #makeGroups(mask: readonly boolean[], reach: number | undefined): Group[] {
+    const { window, contextTokens } = this;
+    const last = reach === undefined ? undefined : { sink: 0, recent: reach };
+    const streaming = last !== undefined && last.recent < window.sink + window.recent ? last : window;
     const kinds = [
-      { kind: 'full', rows: this.contextTokens, heads: numbered.filter((h) => h.retrieval).map((h) => h.head) },
-      {
-        kind: 'streaming',
-        rows: streamingTokens(this.window, this.contextTokens),
-        heads: numbered.filter((h) => !h.retrieval).map((h) => h.head),
-      },
+      { kind: 'full', kept: last, rows: fullTokens({ reach }, contextTokens) },
+      { kind: 'streaming', kept: streaming, rows: streamingTokens({ ...window, reach }, contextTokens) },
     ] as const;
-    return kinds
-      .filter((kind) => kind.heads.length > 0)
-      .map(({ kind, rows, heads: list }) => {
-        const shape = [rows, list.length, this.#shape.headDim];
-        return { kind, heads: list, k: this.#device.zeros(shape), v: this.#device.zeros(shape) };
-      });
+    return kinds.flatMap(({ kind, kept, rows }) => {
+      const heads = mask.flatMap((retrieval, head) => (retrieval === (kind === 'full') ? [head] : []));
+      if (heads.length === 0) return [];
+      const shape = [rows, heads.length, this.#shape.headDim];
+      return [{ kind, heads, kept, reach, k: this.#device.zeros(shape), v: this.#device.zeros(shape) }];
+    });
+  }
+
+  /**
+   * Whether new tokens are stored first and seen in place, which copies nothing: if a ring drops no token for them that a query still
+   * sees (a single token replaces the one that leaves its window), and if no key is held that the rule leaves out.
+   */
+  #storesFirst(group: Group, count: number, rule: WindowRule): boolean {
+    if (group.kind === 'streaming' && rule === 'reference') return false;
+    return group.kept === undefined || count === 1 || this.#tokens + count <= at(group.k.shape, 0);
+  }
+
+  /** What hides keys at or before a query from a group; undefined: nothing does. */
+  #hides({ kind, reach }: Group, rule: WindowRule): Window | undefined {
+    if (kind === 'streaming' && rule === 'exact') return windowWithin({ ...this.window, block: 1 }, reach);
+    return reach === undefined ? undefined : fullWindow(reach);
   }
 
   /** The group's heads of new keys and values; nothing is copied when the group is the whole layer. */
@@ -176,7 +196,7 @@ export class HybridCache {
 
   #store(group: Group, added: LayerKeyValues, count: number): void {
     const start = this.#tokens;
-    const runs = group.kind === 'full' ? [{ position: start, row: start, count }] : keptRuns(this.window, start, start + count);
+    const runs = group.kept === undefined ? [{ position: start, row: start, count }] : keptRuns(group.kept, start, start + count);
     for (const run of runs) {
       group.k = this.#writeRun(group.k, added.k, run, count);
       group.v = this.#writeRun(group.v, added.v, run, count);
@@ -192,23 +212,30 @@ export class HybridCache {
   }
 
   /** The group as it lies in its buffers, `count` new tokens included. */
-  #inPlace(group: Group, count: number): KeyValues {
+  #inPlace(group: Group, count: number, rule: WindowRule): KeyValues {
     const tokens = this.#tokens + count;
-    const { k, v, heads: kvHeads } = group;
-    if (group.kind === 'full') return { kvHeads, k, v, keyCount: tokens };
-    const keyPositions = positionsByRow(this.window, tokens);
-    return { kvHeads, k, v, keyCount: keyPositions.length, keyPositions };
+    const { k, v, heads: kvHeads, kept } = group;
+    if (kept === undefined) return { kvHeads, k, v, keyCount: tokens };
+    const keyPositions = positionsByRow(kept, tokens);
+    const window = this.#hides(group, rule);
+    return { kvHeads, k, v, keyCount: keyPositions.length, keyPositions, ...(window ? { window } : {}) };
   }
 
-  /** What is held, in order of position, followed by the new tokens. */
+  /** What is held and the rule does not leave out, in order of position, followed by the new tokens. */
   #join(group: Group, added: LayerKeyValues, count: number, rule: WindowRule): { keyValues: KeyValues; temporary: readonly Tensor[] } {
-    const held = heldRuns(this.window, this.#tokens);
+    const held = this.#heldRuns(group, rule);
     const keyPositions = positionsOf([...held, { position: this.#tokens, row: 0, count }]);
     const k = this.#concat(group.k, held, added.k);
     const v = this.#concat(group.v, held, added.v);
-    const window = { ...this.window, block: 1 };
-    const keyValues = { kvHeads: group.heads, k, v, keyCount: keyPositions.length, keyPositions, ...(rule === 'exact' ? { window } : {}) };
+    const window = this.#hides(group, rule);
+    const keyValues = { kvHeads: group.heads, k, v, keyCount: keyPositions.length, keyPositions, ...(window ? { window } : {}) };
     return { keyValues, temporary: [k, v].filter((tensor) => tensor !== added.k && tensor !== added.v) };
+  }
+
+  #heldRuns({ kind, kept = this.window }: Group, rule: WindowRule): Run[] {
+    const held = heldRuns(kept, this.#tokens);
+    // The last tokens of the model's window may be more than sink and recent.
+    return kind === 'streaming' && rule === 'reference' ? commonRuns(held, heldRuns(this.window, this.#tokens)) : held;
   }
 
   #concat(buffer: Tensor, held: readonly Run[], added: Tensor): Tensor {
@@ -223,13 +250,21 @@ export class HybridCache {
     const { k, v } = this.#device.scope(() => {
       const heads = (x: Tensor): Tensor => this.#device.gatherHeads(x, group.heads);
       if (group.kind === 'full') return { k: heads(dense.k), v: heads(dense.v) };
-      const rows = new Int32Array(at(group.k.shape, 0)); // rows not held yet: any row will do
-      rows.set(positionsByRow(this.window, tokens));
+      const rows = this.#denseRows(group, dense, tokens);
       return { k: heads(this.#device.gatherRows(dense.k, rows)), v: heads(this.#device.gatherRows(dense.v, rows)) };
     });
     this.#device.free(group.k, group.v);
     group.k = k;
     group.v = v;
+  }
+
+  /** Where a dense group has what each row of a streaming one is to hold; rows not held yet, or by neither any more, may hold anything. */
+  #denseRows({ k, kept = this.window }: Group, dense: Group, tokens: number): Int32Array {
+    const rows = new Int32Array(at(k.shape, 0));
+    const positions = positionsByRow(kept, tokens);
+    const source = dense.kept;
+    rows.set(source === undefined ? positions : positions.map((position) => rowOf(source, position)));
+    return rows;
   }
 
   #checkRoom(added: LayerKeyValues): number {

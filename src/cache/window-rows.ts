@@ -1,11 +1,9 @@
 /**
- * Where a streaming head's cache keeps a token. The first `sink` rows hold the first tokens for good; the other `recent` rows are a
+ * Where a head that keeps a window of the tokens has them. The first `sink` rows hold the first tokens for good; the other `recent` rows are a
  * ring: position p >= sink lies in row sink + (p - sink) mod recent. Nothing moves when tokens are dropped, and keys
  * keep the rotary embedding of their absolute position.
  */
-import { positionsFrom } from '../model/rope.js';
-
-/** Sizes of the per-token window that streaming heads keep. */
+/** Sizes of a per-token window that heads keep. */
 export interface CacheWindow {
   /** First tokens kept. */
   readonly sink: number;
@@ -33,12 +31,28 @@ export function keptRuns(window: CacheWindow, start: number, end: number): Run[]
   return [...sinks, ...ringRuns(window, recentStart, end)];
 }
 
+/** The row of a token, for as long as it is held. */
+export function rowOf({ sink, recent }: CacheWindow, position: number): number {
+  return position < sink ? position : sink + ((position - sink) % recent);
+}
+
+/** The tokens of `runs` that `others` have as well, in the rows of `runs`; both in order of position. */
+export function commonRuns(runs: readonly Run[], others: readonly Run[]): Run[] {
+  return runs.flatMap((run) =>
+    others.flatMap((other) => {
+      const position = Math.max(run.position, other.position);
+      const count = Math.min(run.position + run.count, other.position + other.count) - position;
+      return count > 0 ? [{ position, row: run.row + position - run.position, count }] : [];
+    }),
+  );
+}
+
 function ringRuns(window: CacheWindow, start: number, end: number): Run[] {
   const runs: Run[] = [];
   for (let position = start; position < end;) {
-    const offset = (position - window.sink) % window.recent;
-    const count = Math.min(end - position, window.recent - offset);
-    runs.push({ position, row: window.sink + offset, count });
+    const row = rowOf(window, position);
+    const count = Math.min(end - position, window.sink + window.recent - row);
+    runs.push({ position, row, count });
     position += count;
   }
   return runs;
@@ -46,7 +60,10 @@ function ringRuns(window: CacheWindow, start: number, end: number): Run[] {
 
 /** Positions of `runs` one after the other. */
 export function positionsOf(runs: readonly Run[]): Int32Array {
-  return Int32Array.from(runs.flatMap((run) => [...positionsFrom(run.position, run.count)]));
+  const positions = new Int32Array(runs.reduce((sum, run) => sum + run.count, 0));
+  let row = 0;
+  for (const { position, count } of runs) for (let offset = 0; offset < count; offset++) positions[row++] = position + offset;
+  return positions;
 }
 
 /** Position that each row holds after `tokens` tokens, in order of row. */

@@ -30,11 +30,18 @@ export function stepBytes(config: ModelConfig, { contextTokens, labelledTokens }
   return ELEMENT_BYTES * (kept + shared + atLabels + contextTokens * Math.max(attend, mlp));
 }
 
-/** Multiply-adds of one step, up to a common factor: products grow with the tokens, full attention with their square. */
+/** Multiply-adds of one step, up to a common factor: products grow with the tokens, full attention with the keys they see. */
 export function stepWork(config: ModelConfig, contextTokens: number): number {
-  const { hidden, intermediate, queryHeads, kvHeads, headDim } = config;
+  const { layers, hidden, intermediate, queryHeads, kvHeads, headDim, windows } = config;
   const products = hidden * headDim * (2 * queryHeads + 2 * kvHeads) + 3 * hidden * intermediate;
-  return contextTokens * products + contextTokens ** 2 * queryHeads * headDim;
+  const pairs = windows.reduce<number>((sum, window) => sum + visiblePairs(contextTokens, window), 0);
+  return layers * contextTokens * products + 2 * pairs * queryHeads * headDim;
+}
+
+/** Pairs of a query and a key at or before it, within the layer's own window. */
+function visiblePairs(contextTokens: number, window: number | null): number {
+  const reach = Math.min(contextTokens, window ?? Infinity);
+  return reach * (contextTokens - reach / 2);
 }
 
 /** Bytes the process may still take; Node counts the limits of a container where it can. */

@@ -14,7 +14,8 @@ export interface SeedResult {
 }
 
 export function patternOf(model: Model, settings: CalibrationSettings, dataHash: string, results: readonly SeedResult[]): PatternInput {
-  const { layers, kvHeads, queryHeads, headDim, maxPositions } = model.config;
+  const { layers, kvHeads, queryHeads, headDim, maxPositions, windows } = model.config;
+  const layerWindows = windows.some((window) => window !== null) ? { layerWindows: [...windows] } : {};
   const rows = (values: readonly number[]): number[][] => toRows(unflatten(values, kvHeads));
   const seedGates = results.map(({ state }) => state.gates);
   const several = results.length > 1;
@@ -22,7 +23,7 @@ export function patternOf(model: Model, settings: CalibrationSettings, dataHash:
   return {
     schema: PATTERN_SCHEMA,
     tool: TOOL,
-    model: { id: model.id, hash: model.hash, layers, kvHeads, queryHeads, headDim, maxPositions },
+    model: { id: model.id, hash: model.hash, layers, kvHeads, queryHeads, headDim, maxPositions, ...layerWindows },
     gates: rows(meanOver(seedGates)),
     ...(several ? { spread: rows(deviationOver(seedGates)) } : {}),
     windows: { calibrated: settings.window, deployed: { ...settings.window, block: 1 } },

@@ -2,6 +2,7 @@
 import type { Window } from '../device/device.js';
 import { InputError } from '../errors.js';
 import type { Warn } from '../errors.js';
+import type { ModelConfig } from '../model/config.js';
 import type { FullBranch } from './two-way.js';
 
 export interface CalibrationSettings {
@@ -95,12 +96,13 @@ export function defaultWindow(modelId: string): { readonly sink: number; readonl
   return MODEL_WINDOWS[modelId] ?? { sink: OURS.window.sink, recent: OURS.window.recent };
 }
 
+/** What settings depend on in a model. */
+export interface SettingsModel extends Pick<ModelConfig, 'maxPositions'>, Partial<Pick<ModelConfig, 'windows'>> {
+  readonly id: string;
+}
+
 /** @throws InputError when the settings contradict each other. */
-export function resolveSettings(
-  given: GivenSettings,
-  model: { readonly id: string; readonly maxPositions: number },
-  warn: Warn,
-): CalibrationSettings {
+export function resolveSettings(given: GivenSettings, model: SettingsModel, warn: Warn): CalibrationSettings {
   const preset = given.preset ?? 'quick';
   const reference = given.reference ?? false;
   const { sink, recent, windowBlock, ...rest } = given;
@@ -116,6 +118,7 @@ export function resolveSettings(
   };
   const settings = matchLengths(chosen, given);
   checkLengths(settings);
+  if (model.windows !== undefined) noteOwnWindows(settings.window, model.windows, warn);
   return cutToPositions(settings, model.maxPositions, warn);
 }
 
@@ -157,6 +160,19 @@ function cutToPositions(settings: CalibrationSettings, maxPositions: number, war
     hint: '--max-tokens sets another length',
   });
   return { ...settings, maxTokens: maxPositions, minTokens: Math.min(settings.minTokens, maxPositions) };
+}
+
+/** Says where streaming heads see all that the model's own window shows, so that calibration finds nothing to tell heads apart by. */
+function noteOwnWindows(window: Window, layerWindows: ModelConfig['windows'], warn: Warn): void {
+  const { recent, block } = window;
+  const alwaysSeen = (Math.ceil(recent / block) - 1) * block + 1; // a query may be the first of its block
+  const same = layerWindows.filter((own) => own !== null && own <= alwaysSeen).length;
+  if (same === 0) return;
+  warn({
+    code: 'window_layers',
+    message: `in ${same} of ${layerWindows.length} layers the model's own window is not longer than the recent window: retrieval and streaming heads see the same there, and gates fall to 0`,
+    hint: 'a smaller --recent would tell them apart; what those heads keep is no more either way',
+  });
 }
 
 /** The lengths samples are drawn from, tokens, ascending. */

@@ -4,6 +4,8 @@
  *
  *   student attention = g * full + (1 - g) * streaming      per KV head (paper, equation 1)
  *
+ * In a layer with the model's own window, full is that window and streaming what both rules allow.
+ *
  * What is not needed is not computed, with the same gradients:
  * - the last layer runs at the labelled tokens only (keys and values at all);
  * - layer 0 sees the same input in both passes: its projections and full attention are shared;
@@ -12,6 +14,7 @@
  */
 import type { Attention, AttentionInputs, Device, Tensor, Window } from '../device/device.js';
 import { at } from '../errors.js';
+import { fullAttention, fullAttentionBackward, reachOf, windowWithin } from '../model/attention.js';
 import { complete, completeBackward, embedTokens, finalNorm, finalNormBackward, project, projectBackward } from '../model/layer.js';
 import type { Projections, QueryRows } from '../model/layer.js';
 import type { Model } from '../model/model.js';
@@ -113,13 +116,13 @@ function runTeacher(model: Model, sample: Sample, fullBranch: FullBranch): Teach
   const { device, config } = model;
   const embedded = embedTokens(model, sample.ids);
   const firstProjections = projectAt(model, 0, embedded, sample);
-  const firstFull = device.causalAttention(inputsAt(model, 0, firstProjections, sample));
+  const firstFull = fullAttention(device, inputsAt(model, 0, firstProjections, sample), reachAt(model, 0, sample));
   const fulls = [firstFull.out];
   let x = completeAt(model, 0, embedded, firstFull.out, sample);
   for (let layer = 1; layer < config.layers; layer++) {
     const next = device.scope(() => {
       const projections = projectAt(model, layer, x, sample);
-      const { out } = device.causalAttention(inputsAt(model, layer, projections, sample));
+      const { out } = fullAttention(device, inputsAt(model, layer, projections, sample), reachAt(model, layer, sample));
       return { out, x: completeAt(model, layer, x, out, sample) };
     });
     device.free(x);
@@ -156,9 +159,10 @@ function attendTwoWay(model: Model, layer: number, x: Tensor, sample: Sample, te
   const { device } = model;
   const projections = layer === 0 ? teacher.firstProjections : projectAt(model, layer, x, sample);
   const inputs = inputsAt(model, layer, projections, sample);
-  const stream = device.streamingAttention(inputs, options.window);
+  const reach = reachAt(model, layer, sample);
+  const stream = device.streamingAttention(inputs, windowWithin(options.window, reach));
   if (options.fullBranch === 'teacher') return { x, full: at(teacher.fulls, layer), fullLse: undefined, stream };
-  const full = layer === 0 ? teacher.firstFull : device.causalAttention(inputs);
+  const full = layer === 0 ? teacher.firstFull : fullAttention(device, inputs, reach);
   return { x, full: full.out, fullLse: full.lse, stream };
 }
 
@@ -199,7 +203,7 @@ function layerBackward(
   if (layer === 0) return { dx: undefined, dGate };
   const dProjections = device.scope(() => {
     const inputs = inputsAt(model, layer, projectAt(model, layer, record.x, sample), sample);
-    return attentionBackward(device, inputs, record, dFull, dStream, options.window);
+    return attentionBackward(device, inputs, record, dFull, dStream, options.window, reachAt(model, layer, sample));
   });
   device.free(dFull, dStream);
   const dProjected = projectBackward(model, layer, dProjections, record.x, sample.rope, queriesAt(model, layer, sample));
@@ -230,15 +234,20 @@ function attentionBackward(
   dFull: Tensor,
   dStream: Tensor,
   window: Window,
+  reach: number | undefined,
 ): Projections {
-  const stream = device.streamingAttentionBackward(dStream, inputs, record.stream, window);
+  const stream = device.streamingAttentionBackward(dStream, inputs, record.stream, windowWithin(window, reach));
   if (record.fullLse === undefined) return { q: stream.dq, k: stream.dk, v: stream.dv };
-  const full = device.causalAttentionBackward(dFull, inputs, { out: record.full, lse: record.fullLse });
+  const full = fullAttentionBackward(device, dFull, inputs, { out: record.full, lse: record.fullLse }, reach);
   return { q: device.add(stream.dq, full.dq), k: device.add(stream.dk, full.dk), v: device.add(stream.dv, full.dv) };
 }
 
 function isLast(model: Model, layer: number): boolean {
   return layer === model.config.layers - 1;
+}
+
+function reachAt(model: Model, layer: number, sample: Sample): number | undefined {
+  return reachOf(model.config, layer, sample.ids.length);
 }
 
 function queriesAt(model: Model, layer: number, sample: Sample): QueryRows | undefined {

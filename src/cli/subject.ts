@@ -73,7 +73,8 @@ export function resolveOneCut(options: SubjectOptions, subject: Subject, context
 }
 
 function cutAt(options: SubjectOptions, { model, pattern, window }: Subject, contextTokens: number, request: CutRequest): ResolvedCut {
-  return resolveCut(pattern, request, { contextTokens: options.context ?? contextTokens, headDim: model.config.headDim, window });
+  const { headDim, windows: layerWindows } = model.config;
+  return resolveCut(pattern, request, { contextTokens: options.context ?? contextTokens, headDim, window, layerWindows });
 }
 
 /** Prefill and decoding rule: `--reference` takes the reference's for both, but for a prefill that was named. */

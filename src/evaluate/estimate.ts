@@ -5,8 +5,7 @@ import { Rng } from '../data/rng.js';
 import type { ModelConfig } from '../model/config.js';
 import { groupSize } from '../model/config.js';
 import type { Model } from '../model/model.js';
-import { CACHE_ELEMENT_BYTES, cacheBytes, streamingTokens } from '../pattern/cache-bytes.js';
-import { countFull } from '../pattern/mask.js';
+import { CACHE_ELEMENT_BYTES, fullTokens, maskBytes, streamingTokens } from '../pattern/cache-bytes.js';
 import type { Mask } from '../pattern/schema.js';
 import type { CacheWindow } from '../cache/window-rows.js';
 import { decodeStep } from './decode.js';
@@ -50,22 +49,25 @@ export async function planGrid(model: Model, grid: Grid): Promise<Plan> {
 }
 
 export function bytesOf(config: ModelConfig, mask: Mask, window: CacheWindow, contextTokens: number): number {
-  const full = countFull(mask);
-  return cacheBytes(
-    { headDim: config.headDim, bytesPerElement: CACHE_ELEMENT_BYTES, contextTokens, ...window },
-    full,
-    mask.flat().length - full,
-  );
+  const { headDim, windows } = config;
+  return maskBytes({ headDim, bytesPerElement: CACHE_ELEMENT_BYTES, contextTokens, ...window }, mask, windows);
 }
 
 /** Multiplications of a prefill: the matrices per token, and attention by the keys each head sees. */
 export function prefillWork(config: ModelConfig, mask: Mask, window: CacheWindow, tokens: number): number {
-  const { hidden, intermediate, headDim, queryHeads, kvHeads, layers } = config;
+  const { hidden, intermediate, headDim, queryHeads, kvHeads, layers, windows } = config;
   const matrices = layers * hidden * (2 * queryHeads * headDim + 2 * kvHeads * headDim + 3 * intermediate);
-  const full = countFull(mask);
-  const streaming = mask.flat().length - full;
-  const keys = (full * tokens) / 2 + streaming * Math.min(tokens / 2, streamingTokens(window, tokens));
+  const keys = mask.reduce((sum, heads, layer) => {
+    const reach = windows[layer] ?? undefined;
+    const seen = { full: fullTokens({ reach }, tokens), streaming: streamingTokens({ ...window, reach }, tokens) };
+    return heads.reduce((own, full) => own + meanKeys(tokens, full ? seen.full : seen.streaming), sum);
+  }, 0);
   return tokens * (matrices + 2 * headDim * groupSize(config) * keys);
+}
+
+/** Keys that a query sees, in the mean over the positions, of a head that sees `seen` at most. */
+function meanKeys(tokens: number, seen: number): number {
+  return seen - seen ** 2 / (2 * tokens);
 }
 
 interface Measured {

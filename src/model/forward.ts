@@ -1,5 +1,7 @@
 /** The plain forward: all tokens at once, full attention unless told otherwise. What the other forwards are held against. */
 import type { Tensor } from '../device/device.js';
+import { at } from '../errors.js';
+import { fullAttention, reachOf } from './attention.js';
 import { complete, embedTokens, finalNorm, project } from './layer.js';
 import type { Projections } from './layer.js';
 import type { Model } from './model.js';
@@ -14,7 +16,7 @@ export interface LayerVisit extends Projections {
 }
 
 export interface ForwardOptions {
-  /** Attention of a layer, (tokens, queryHeads, headDim); default: every head sees every token before it. */
+  /** Attention of a layer, (tokens, queryHeads, headDim); default: every head sees all that the layer's window, if it has one, shows. */
   readonly attend?: (layer: number, projections: Projections) => Tensor;
   readonly visit?: (layer: LayerVisit) => void;
 }
@@ -22,7 +24,7 @@ export interface ForwardOptions {
 /** Hidden states after the final norm, (tokens, hidden), of ids at positions 0... No scope is open around `attend`, which may keep tensors. */
 export function forward(model: Model, ids: Int32Array, options: ForwardOptions = {}): Tensor {
   const { device, config } = model;
-  const { attend = (_layer, projections) => fullAttention(model, projections), visit } = options;
+  const { attend = (layer, projections) => attendFully(model, layer, projections), visit } = options;
   const rope = ropeAt(device, config, positionsFrom(0, ids.length));
   let x = embedTokens(model, ids);
   for (let layer = 0; layer < config.layers; layer++) {
@@ -38,8 +40,8 @@ export function forward(model: Model, ids: Int32Array, options: ForwardOptions =
   return hidden;
 }
 
-function fullAttention({ device }: Model, { q, k, v }: Projections): Tensor {
-  const { out, lse } = device.causalAttention({ q, k, v });
+function attendFully({ device, config }: Model, layer: number, { q, k, v }: Projections): Tensor {
+  const { out, lse } = fullAttention(device, { q, k, v }, reachOf(config, layer, at(q.shape, 0)));
   device.free(lse);
   return out;
 }

@@ -1,10 +1,10 @@
 /** The cut a user asks for, in whichever of four ways, resolved to the numbers that every command echoes. */
 import type { KvBudget } from '../config/values.js';
 import { at, InputError } from '../errors.js';
-import { CACHE_ELEMENT_BYTES, cacheBytes, streamingTokens } from './cache-bytes.js';
+import { CACHE_ELEMENT_BYTES, maskBytes, streamingTokens } from './cache-bytes.js';
 import { fullHeadCount, maskOf, rankHeads } from './mask.js';
 import type { Cut } from './mask.js';
-import type { Mask, Pattern } from './schema.js';
+import type { GateRows, Mask, Pattern } from './schema.js';
 
 /** What a share written in decimals is off by. */
 const SHARE_TOLERANCE = 1e-12;
@@ -26,6 +26,8 @@ export interface CutContext {
   readonly bytesPerElement?: number | undefined;
   /** The deployed window of the run. */
   readonly window?: { readonly sink: number; readonly recent: number } | undefined;
+  /** The model's own window of each layer, null where there is none. */
+  readonly layerWindows?: readonly (number | null)[] | undefined;
 }
 
 /** A cut with everything that follows from it; null = not known, or (threshold) no head is full. */
@@ -108,9 +110,10 @@ export function resolveCut(
 ): ResolvedCut {
   const heads = pattern.model.layers * pattern.model.kvHeads;
   const cache = cacheFor(pattern, context);
-  const fullHeads = request.by === 'kvBudget' ? headsWithin(request.value, heads, cache) : fullHeadCount(pattern.gates, request);
-  const bytes = bytesOf(cache, fullHeads, heads - fullHeads);
-  const dense = bytesOf(cache, heads, 0);
+  const fullHeads = request.by === 'kvBudget' ? headsWithin(request.value, pattern.gates, cache) : fullHeadCount(pattern.gates, request);
+  const mask = maskOf(pattern.gates, fullHeads);
+  const bytes = bytesOf(cache, mask);
+  const dense = bytesOf(cache, maskOf(pattern.gates, heads));
   return {
     requested: request,
     retrievalRatio: fullHeads / heads,
@@ -123,7 +126,7 @@ export function resolveCut(
     cacheBytes: cache.headDim === undefined ? null : bytes,
     denseBytes: cache.headDim === undefined ? null : dense,
     cacheShare: bytes === null || dense === null ? null : bytes / dense,
-    mask: maskOf(pattern.gates, fullHeads),
+    mask,
   };
 }
 
@@ -133,6 +136,7 @@ interface Cache {
   readonly bytesPerElement: number;
   readonly sink: number;
   readonly recent: number;
+  readonly layerWindows: readonly (number | null)[] | undefined;
 }
 
 function cacheFor(pattern: Pick<Pattern, 'model' | 'windows'>, context: CutContext): Cache {
@@ -143,29 +147,33 @@ function cacheFor(pattern: Pick<Pattern, 'model' | 'windows'>, context: CutConte
     bytesPerElement: context.bytesPerElement ?? CACHE_ELEMENT_BYTES,
     sink,
     recent,
+    layerWindows: context.layerWindows ?? pattern.model.layerWindows,
   };
 }
 
 /** Bytes, or a number proportional to them where the head size is not known. */
-function bytesOf(cache: Cache, full: number, streaming: number): number | null {
-  if (cache.contextTokens === undefined) return null;
-  return cacheBytes({ ...cache, contextTokens: cache.contextTokens, headDim: cache.headDim ?? 1 }, full, streaming);
+function bytesOf({ layerWindows, contextTokens, ...cache }: Cache, mask: Mask): number | null {
+  if (contextTokens === undefined) return null;
+  return maskBytes({ ...cache, contextTokens, headDim: cache.headDim ?? 1 }, mask, layerWindows);
 }
 
-/** The most full heads whose cache fits a budget. */
-function headsWithin(budget: KvBudget, heads: number, cache: Cache): number {
+/** The most full heads whose cache fits a budget, found by halves: a head never takes less when it becomes full. */
+function headsWithin(budget: KvBudget, gates: GateRows, cache: Cache): number {
   const { contextTokens, headDim } = cache;
   if (contextTokens === undefined) throw missing('the context length', '--context <tokens>');
   if (budget.kind === 'bytes' && headDim === undefined)
     throw missing("the model's head size", '--model <dir>, or a share such as --kv-budget 60%');
-  const size = (full: number): number => cacheBytes({ ...cache, contextTokens, headDim: headDim ?? 1 }, full, heads - full);
+  const size = (full: number): number => bytesOf(cache, maskOf(gates, full)) ?? 0;
+  const heads = gates.reduce((sum, row) => sum + row.length, 0);
   const limit = budget.kind === 'share' ? budget.value * size(heads) * (1 + SHARE_TOLERANCE) : budget.value;
   if (size(0) > limit) throw tooSmall(budget, size(0), size(heads), { ...cache, contextTokens });
-  // Every full head adds the same bytes; none where the window holds the whole context.
-  const perHead = size(1) - size(0);
-  let full = perHead === 0 ? heads : Math.min(heads, Math.floor((limit - size(0)) / perHead) + 1);
-  while (size(full) > limit) full -= 1;
-  return full;
+  let [fitting, most] = [0, heads];
+  while (fitting < most) {
+    const middle = Math.ceil((fitting + most) / 2);
+    if (size(middle) <= limit) fitting = middle;
+    else most = middle - 1;
+  }
+  return fitting;
 }
 
 function missing(what: string, hint: string): InputError {

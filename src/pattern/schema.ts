@@ -61,6 +61,8 @@ const modelSchema = z.object({
   headDim: size.optional(),
   /** Positions the model was made for: the context that a budget is for unless the user names one. */
   maxPositions: size.optional(),
+  /** The model's own window of each layer, null where it has none; absent when no layer has one. */
+  layerWindows: bounded<number | null>(MAX_LAYERS).pipe(z.array(size.nullable())).optional(),
 });
 
 const calibrationSchema = z.object({
@@ -105,6 +107,9 @@ export const patternSchema = z
     const { layers, kvHeads } = model;
     if (layers * kvHeads > MAX_HEADS)
       context.addIssue({ code: 'custom', path: ['model'], message: `at most ${MAX_HEADS} heads, got ${layers * kvHeads}` });
+    const windows = model.layerWindows?.length ?? layers;
+    if (windows !== layers)
+      context.addIssue({ code: 'custom', path: ['model', 'layerWindows'], message: `${windows} entries, but model.layers is ${layers}` });
     const checkpoints = calibration?.checkpoints ?? [];
     const seeds = calibration?.seedGates ?? [];
     const matrices: [(string | number)[], readonly (readonly number[])[] | undefined][] = [

@@ -1,4 +1,4 @@
-import { heldRuns, keptRuns, positionsByRow, positionsOf } from '../../src/cache/window-rows.js';
+import { commonRuns, heldRuns, keptRuns, positionsByRow, positionsOf } from '../../src/cache/window-rows.js';
 import type { CacheWindow } from '../../src/cache/window-rows.js';
 import { seeded } from '../helpers/tiny-model.js';
 
@@ -43,4 +43,14 @@ test('a sink of nothing leaves one ring', () => {
     { position: 2, row: 2, count: 2 },
     { position: 4, row: 0, count: 2 },
   ]);
+});
+
+test.each(CASES)('what two windows hold in common is found in the rows of the first (seed $seed)', ({ window, tokens }) => {
+  const ring = { sink: 0, recent: window.sink + window.recent };
+  const common = commonRuns(heldRuns(ring, tokens), heldRuns(window, tokens));
+  expect([...positionsOf(common)]).toEqual(heldByRule(window, tokens).filter((position) => position >= tokens - ring.recent));
+  const byRow = [...positionsByRow(ring, tokens)];
+  for (const { position, row, count } of common) {
+    expect(byRow.slice(row, row + count)).toEqual(Array.from({ length: count }, (_, i) => position + i));
+  }
 });

@@ -51,6 +51,18 @@ describe('resolveSettings', () => {
     expect(warnings.map(({ code }) => code)).toEqual(['calibration_cut']);
   });
 
+  test.each([
+    [{ recent: 32 }, [32, null, 33, 16], 2],
+    [{ recent: 32, windowBlock: 16 }, [17, null, 18, 32], 1],
+    [{ recent: 15, sink: 64 }, [16, null, 64, 100], 0],
+  ])('layers in which every head sees the same are counted: with %j in layers of %j', (given, windows, same) => {
+    const warnings: Warning[] = [];
+    resolveSettings(given, { ...model, windows }, (warning) => warnings.push(warning));
+    expect(warnings.map(({ code, message }) => `${code}: ${message}`)).toEqual(
+      same === 0 ? [] : [expect.stringContaining(`window_layers: in ${same} of 4 layers`)],
+    );
+  });
+
   test('a longest sample alone moves the shortest out of its way', () => {
     expect(resolveSettings({ maxTokens: 256 }, model, silent)).toMatchObject({ minTokens: 256, maxTokens: 256, lengthCount: 1 });
     expect(resolveSettings({ maxTokens: 1024 }, model, silent)).toMatchObject({ minTokens: 512, maxTokens: 1024, lengthCount: 2 });

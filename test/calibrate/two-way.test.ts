@@ -4,11 +4,13 @@ import { twoWayForward, twoWayStep } from '../../src/calibrate/two-way.js';
 import { at } from '../../src/errors.js';
 import type { ModelConfig } from '../../src/model/config.js';
 import { FAMILIES } from '../../src/model/families.js';
+import { forward } from '../../src/model/forward.js';
 import { describeDevices } from '../helpers/devices.js';
 import { seeded, seededInts, tinyModel, TINY_CONFIG } from '../helpers/tiny-model.js';
 
 const window = { sink: 2, recent: 5, block: 1 };
 const TOKENS = 40;
+const OWN_WINDOWS = { windows: [9, null, 6] };
 const labelled = Int32Array.of(20, 21, 30, 38, 39);
 
 function randomGates(seed: number, layers: number): Float32Array[] {
@@ -41,6 +43,8 @@ describeDevices('the two-way pass', (device) => {
     ["the teacher's output", 'teacher', {}, 1],
     ['a single layer', 'own', { layers: 1 }, 1],
     ['two layers and a block window', 'own', { layers: 2 }, 4],
+    ["layers with the model's own window", 'own', OWN_WINDOWS, 1],
+    ["such layers, the teacher's output and a block window", 'teacher', OWN_WINDOWS, 4],
     ...FAMILIES.map(({ name }): [string, FullBranch, Partial<ModelConfig>, number] => [name, 'own', { ...everything, family: name }, 1]),
   ])('gives the gradient that finite differences give: %s', (_title, fullBranch, changes, block) => {
     const model = tinyModel(device(), 4, changes);
@@ -59,6 +63,31 @@ describeDevices('the two-way pass', (device) => {
         expect(Math.abs(difference - at(at(gradients, layer), head))).toBeLessThan(5e-3 * largest);
       }),
     );
+  });
+
+  test("finds no signal for heads of layers whose own window is not longer than the streaming heads', and some for the others", () => {
+    const model = tinyModel(device(), 5, { windows: [5, null, 6] });
+    const { gradients } = twoWayStep(model, ids, labelled, randomGates(5, 3), { window, fullBranch: 'own' });
+    const [first = [], ...others] = gradients;
+    expect(Math.max(...Array.from(first, Math.abs))).toBeLessThan(1e-6 * Math.max(...others.flatMap((row) => Array.from(row, Math.abs))));
+    for (const row of others) expect(Math.max(...Array.from(row, Math.abs))).toBeGreaterThan(0);
+  });
+
+  test.each([[TOKENS], [TOKENS + 7]])('gives the same bits with windows of %i tokens, which hide nothing, as without', (own) => {
+    const options = { window, fullBranch: 'own' } as const;
+    const [without, within] = [
+      [null, null, null],
+      [own, own, own],
+    ].map((windows) => twoWayStep(tinyModel(device(), 6, { windows }), ids, labelled, randomGates(8, 3), options));
+    expect(within).toEqual(without);
+  });
+
+  test("teaches with the model's own windows", () => {
+    const model = tinyModel(device(), 6, OWN_WINDOWS);
+    const { teacher } = twoWayForward(model, ids, labelled, randomGates(8, 3), { window, fullBranch: 'own' });
+    const expected = device().gatherRows(forward(model, ids), labelled);
+    const [actual, wanted] = [device().download(teacher), device().download(expected)];
+    expect(Math.max(...actual.map((value, i) => Math.abs(value - at(wanted, i))))).toBeLessThan(1e-5);
   });
 
   test('gives the hidden states of the labelled tokens that all tokens labelled give', () => {

@@ -1,7 +1,7 @@
 import { InputError } from '../../src/errors.js';
 import { requestedCut, requestedCuts, requestText, resolveCut } from '../../src/pattern/cut.js';
-import type { CutRequest } from '../../src/pattern/cut.js';
-import { cacheBytes } from '../../src/pattern/cache-bytes.js';
+import type { CutContext, CutRequest } from '../../src/pattern/cut.js';
+import { cacheBytes, maskBytes } from '../../src/pattern/cache-bytes.js';
 
 const pattern = {
   gates: [
@@ -16,6 +16,15 @@ test('the formula counts keys and values of whole contexts and of windows', () =
   const shape = { headDim: 64, bytesPerElement: 2, contextTokens: 1000, sink: 16, recent: 64 };
   expect(cacheBytes(shape, 3, 5)).toBe(2 * 2 * 64 * (3 * 1000 + 5 * 80));
   expect(cacheBytes({ ...shape, contextTokens: 50 }, 3, 5)).toBe(2 * 2 * 64 * 8 * 50);
+});
+
+test("the model's own windows bound what heads of their layers keep, where they are shorter than the context", () => {
+  const shape = { headDim: 64, bytesPerElement: 2, contextTokens: 1000, sink: 16, recent: 64 };
+  const perRow = 2 * 2 * 64;
+  const mask = Array.from({ length: 5 }, () => [true, false]);
+  expect(maskBytes(shape, mask)).toBe(perRow * 5 * (1000 + 80));
+  expect(maskBytes(shape, mask, [null, 1000, 100, 80, 30])).toBe(perRow * (2 * (1000 + 80) + (100 + 80) + (80 + 80) + (30 + 30)));
+  expect(maskBytes({ ...shape, contextTokens: 20 }, mask, [null, 1000, 100, 80, 10])).toBe(perRow * (4 * (20 + 20) + (10 + 10)));
 });
 
 describe('a resolved cut', () => {
@@ -58,6 +67,16 @@ describe('a resolved cut', () => {
     expect(cut.cacheBytes).toBe(2 * 2 * 4 * (2 * 100 + 2 * 10));
   });
 
+  test("counts bytes with the model's own windows, those of the run before those that the pattern knows", () => {
+    const known = { ...pattern, model: { ...pattern.model, layerWindows: [100, null] } };
+    expect(resolveCut(known, { by: 'fullHeads', value: 2 })).toMatchObject({
+      cacheBytes: 2 * 4 * 8 * (100 + 20 + 1000 + 20),
+      denseBytes: 2 * 4 * 8 * (200 + 2000),
+    });
+    const { cacheBytes } = resolveCut(known, { by: 'fullHeads', value: 2 }, { layerWindows: [null, 10] });
+    expect(cacheBytes).toBe(2 * 4 * 8 * (1000 + 20 + 10 + 10));
+  });
+
   test('has no threshold when every head streams, and no bytes when the head size is not known', () => {
     const { headDim: _gone, ...model } = pattern.model;
     expect(resolveCut({ ...pattern, model }, { by: 'fullHeads', value: 0 })).toMatchObject({
@@ -70,19 +89,22 @@ describe('a resolved cut', () => {
 });
 
 describe('a budget', () => {
-  test('gives the highest ratio that fits, for every share and every number of bytes', () => {
-    const bytes = [0, 1, 2, 3, 4].map((full) => resolveCut(pattern, { by: 'fullHeads', value: full }).cacheBytes ?? 0);
-    for (let share = 2; share <= 100; share++) {
-      const { fullHeads } = resolveCut(pattern, { by: 'kvBudget', value: { kind: 'share', value: share / 100 } });
-      const fitting = bytes.filter((size) => size <= (share / 100) * (bytes[4] ?? 0) + 1e-6).length - 1;
-      expect([share, fullHeads]).toEqual([share, fitting]);
+  test.each<[string, CutContext]>([
+    ['one context', {}],
+    ["layers with the model's own window", { layerWindows: [15, 300] }],
+  ])('gives the highest ratio that fits, for every share and every number of bytes: %s', (_title, context) => {
+    const fullHeadsWithin = (kind: 'share' | 'bytes', value: number): number =>
+      resolveCut(pattern, { by: 'kvBudget', value: { kind, value } }, context).fullHeads;
+    const bytes = [0, 1, 2, 3, 4].map((full) => resolveCut(pattern, { by: 'fullHeads', value: full }, context).cacheBytes ?? 0);
+    const [least = 0, most = 0] = [bytes[0], bytes[4]];
+    const fitting = (limit: number): number => bytes.filter((size) => size <= limit).length - 1;
+    for (let percent = Math.ceil((100 * least) / most); percent <= 100; percent++) {
+      expect([percent, fullHeadsWithin('share', percent / 100)]).toEqual([percent, fitting((percent / 100) * most + 1e-6)]);
     }
-    bytes.forEach((size, full) => {
-      expect(resolveCut(pattern, { by: 'kvBudget', value: { kind: 'bytes', value: size } }).fullHeads).toBe(full);
-      expect(full === 0 || resolveCut(pattern, { by: 'kvBudget', value: { kind: 'bytes', value: size - 1 } }).fullHeads === full - 1).toBe(
-        true,
-      );
-    });
+    for (const size of bytes) {
+      expect(fullHeadsWithin('bytes', size)).toBe(fitting(size));
+      if (size > least) expect(fullHeadsWithin('bytes', size - 1)).toBe(fitting(size - 1));
+    }
   });
 
   test('keeps every head full where the window holds the whole context', () => {

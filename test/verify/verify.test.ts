@@ -44,9 +44,12 @@ const CASES = [
   { name: 'llama-bias', tensors: 13 },
   { name: 'olmo2', tensors: 13 },
   { name: 'smollm3', tensors: 21 },
+  { name: 'qwen2-mixed', tensors: 17 },
 ];
 
 const SHARED_CASES = [
+  { name: 'mistral', tensors: 13 },
+  { name: 'mistral-swa', tensors: 13 },
   { name: 'llama-mha', tensors: 13 },
   { name: 'llama-sharded', tensors: 21 },
   { name: 'llama-bf16', tensors: 13 },

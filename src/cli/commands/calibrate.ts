@@ -117,7 +117,8 @@ function settingsOf(options: CalibrateOptions, info: ModelInfo, io?: Io): Calibr
   } = options;
   const { config: _config, printConfig: _print, threads: _threads, offline: _offline, ...given } = rest;
   const seed = seeds?.[0] ?? given.seed;
-  return resolveSettings({ ...given, seed }, { id: info.id, maxPositions: info.config.maxPositions }, io?.warn ?? (() => undefined));
+  const { maxPositions, windows } = info.config;
+  return resolveSettings({ ...given, seed }, { id: info.id, maxPositions, windows }, io?.warn ?? (() => undefined));
 }
 
 function openDirectory(

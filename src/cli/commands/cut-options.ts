@@ -18,7 +18,7 @@ export function cutContext(pattern: Pattern, options: ContextOptions, warn: Warn
   if (options.model === undefined) return { contextTokens: options.context };
   const { config } = readModelInfo(options.model, warn);
   checkShape(pattern, config);
-  return { contextTokens: options.context ?? config.maxPositions, headDim: config.headDim };
+  return { contextTokens: options.context ?? config.maxPositions, headDim: config.headDim, layerWindows: config.windows };
 }
 
 /** The pattern with the deployed window that the flags name. */
