@@ -17,6 +17,7 @@ export function correctLibrary(library: LibraryTokenizer, json: CorrectableJson)
   if (library.pre_tokenizer !== null && json.pre_tokenizer !== null) correctPreTokenizer(library.pre_tokenizer, json.pre_tokenizer);
   if (library.decoder !== null && json.decoder !== null) correctDecoder(library.decoder, json.decoder);
   if (json.model.fuse_unk === true) fuseUnknownInWords(library.model);
+  if (keepsMarksFirst(json.model.vocab)) splitBeforeMarks(library.model);
   if (dropsUnknown(json)) dropUnknownFirst(library.model, json.model.vocab);
 }
 
@@ -147,6 +148,22 @@ function fuseUnknownInWords(model: LibraryModel): void {
   model.fuse_unk = false;
   model.encode = (words) =>
     words.flatMap((word) => encode([word]).filter((token, index, all) => token !== unknown || all[index - 1] !== unknown));
+}
+
+const MARK = '▁';
+
+/** Whether no token has a mark after another character, so that no merge reaches over the start of a run of marks. */
+function keepsMarksFirst(vocab: Readonly<Record<string, number>>): boolean {
+  return Object.hasOwn(vocab, MARK) && !Object.keys(vocab).some((token) => /[^▁]▁/.test(token));
+}
+
+/**
+ * The library takes time for a word that grows faster than the word, and SentencePiece-style tokenizers make one word of
+ * a whole text. Where no merge can reach over a border, cutting there changes nothing, and words recur.
+ */
+function splitBeforeMarks(model: LibraryModel): void {
+  const encode = model.encode.bind(model);
+  model.encode = (words) => encode(words.flatMap((word) => (word.includes(MARK) ? (word.match(/▁+[^▁]*|[^▁]+/g) ?? []) : word)));
 }
 
 /** Whether the tokenizer may meet a character that it has no token, no bytes and no unknown token for. */
