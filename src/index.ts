@@ -5,6 +5,8 @@ export { openDevice } from './device/runtime.js';
 export type { OpenDeviceOptions } from './device/runtime.js';
 export type { Device, DeviceName, Tensor, Window } from './device/device.js';
 export { freeModel, loadModel, readModelInfo } from './model/load.js';
+export { resolveModelPath } from './model/hub/resolve.js';
+export type { ResolveOptions } from './model/hub/resolve.js';
 export type { LoadOptions, ModelInfo } from './model/load.js';
 export type { Model } from './model/model.js';
 export type { ModelConfig } from './model/config.js';

@@ -58,7 +58,7 @@ export interface Command {
   readonly examples: readonly string[];
   readonly subcommands: readonly Command[];
   /** What --print-config shows where presets or the model fill in what flags leave open, by the flags' names. */
-  readonly settings?: (options: never) => Readonly<Record<string, unknown>>;
+  readonly settings?: (options: never, environment: Io['environment']) => Readonly<Record<string, unknown>>;
   readonly run: (options: never, io: Io, positionals: readonly string[]) => Promise<CommandResult>;
 }
 
@@ -72,7 +72,7 @@ interface Definition<F extends FlagName, D extends F> {
   readonly configIsInput?: boolean;
   readonly examples: readonly string[];
   readonly subcommands?: readonly Command[];
-  readonly settings?: (options: Options<F, D>) => Readonly<Record<string, unknown>>;
+  readonly settings?: (options: Options<F, D>, environment: Io['environment']) => Readonly<Record<string, unknown>>;
   readonly run: (options: Options<F, D>, io: Io, positionals: readonly string[]) => Promise<CommandResult>;
 }
 

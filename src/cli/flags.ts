@@ -27,7 +27,7 @@ export const FLAGS = {
     'where to compute; auto takes TensorFlow when it is set up, else wasm',
   ),
   threads: flag('--threads <n>', values.count(1, 1024), 'threads of the device (default: all cores)'),
-  offline: flag('--offline', values.toggle, 'never use the network'),
+  offline: flag('--offline', values.toggle, 'never use the network (models named hf:... come from the cache)'),
   progress: flag(
     '--progress <mode>',
     values.choice('auto', 'live', 'plain', 'none'),
@@ -35,7 +35,11 @@ export const FLAGS = {
   ),
 
   // Shared by several commands
-  model: flag('-m, --model <dir>', values.text, 'model directory in the Hugging Face layout (default: the embedded duo-mini)'),
+  model: flag(
+    '-m, --model <model>',
+    values.text,
+    'model directory in the Hugging Face layout, or hf:owner/name[@revision][/file.gguf] (default: the embedded duo-mini)',
+  ),
   output: flag('-o, --output <dir>', values.text, 'directory to write to'),
   seed: flag('--seed <n>', values.count(0, 2 ** 32 - 1), 'seed of every random choice'),
   sink: flag('--sink <tokens>', values.count(0), 'first tokens that streaming heads keep'),

@@ -46,7 +46,7 @@ export async function run(argv: readonly string[], terminal: Terminal): Promise<
     const settings = await resolveSettings(call, terminal.environment);
     format = settings.values['format'];
     if (settings.values['printConfig'] === true) {
-      terminal.stdout.write(await renderSettings(withFilled(call.command, settings), format === 'json'));
+      terminal.stdout.write(await renderSettings(withFilled(call.command, settings, terminal.environment), format === 'json'));
       return 0;
     }
     return await execute(call, settings, terminal, warnings);
@@ -134,8 +134,8 @@ async function resolveSettings(call: Call, environment: Terminal['environment'])
 }
 
 /** Settings with what presets and the model fill in. */
-function withFilled(command: Command, settings: Resolved): Resolved {
-  const filled = command.settings?.(settings.values as never) ?? {};
+function withFilled(command: Command, settings: Resolved, environment: Terminal['environment']): Resolved {
+  const filled = command.settings?.(settings.values as never, environment) ?? {};
   const known = Object.entries(filled).filter(([name]) => name in FLAGS && !(name in settings.values));
   const origins = Object.fromEntries(known.map(([name]) => [name, 'preset' as const]));
   return { values: { ...settings.values, ...Object.fromEntries(known) }, origins: { ...settings.origins, ...origins } };

@@ -5,7 +5,7 @@ import type { KvBudget, Prefill } from '../config/values.js';
 import { openDevice } from '../device/runtime.js';
 import { InputError } from '../errors.js';
 import { prefillText } from '../evaluate/row.js';
-import { defaultModelPath, loadModel, readModelInfo } from '../model/load.js';
+import { loadModel, readModelInfo } from '../model/load.js';
 import type { Model } from '../model/model.js';
 import { checkPattern, checkShape } from '../pattern/check.js';
 import { requestedCut, requestedCuts, resolveCut } from '../pattern/cut.js';
@@ -14,12 +14,14 @@ import { readPattern } from '../pattern/read.js';
 import type { Pattern } from '../pattern/schema.js';
 import type { Io } from './command.js';
 import { CUT_FLAGS } from './commands/cut-options.js';
+import { localModel } from './model-path.js';
 
 /** The flags that choose model, pattern and cut. */
 export const SUBJECT_FLAGS = ['model', 'pattern', ...CUT_FLAGS, 'sink', 'recent'] as const;
 
 export interface SubjectOptions {
   readonly model?: string | undefined;
+  readonly offline?: boolean | undefined;
   readonly pattern?: string | undefined;
   readonly device: 'auto' | 'tensorflow' | 'wasm';
   readonly threads?: number | undefined;
@@ -51,8 +53,8 @@ const REFERENCE_CHUNK = 32_000;
 
 /** Opens pattern and model; what does not fit fails before weights are read. @throws InputError, EnvironmentError */
 export async function openSubject(options: SubjectOptions, io: Io): Promise<Subject> {
-  const path = options.model ?? defaultModelPath();
   const pattern = readPattern(requirePattern(options.pattern), { warn: io.warn, sink: options.sink, recent: options.recent });
+  const path = await localModel(options, io);
   checkShape(pattern, readModelInfo(path, io.warn).config);
   const { sink, recent } = pattern.windows.deployed;
   const window = { sink: options.sink ?? sink, recent: options.recent ?? recent };

@@ -12,6 +12,7 @@ import type { ModelConfig } from './config.js';
 import type { Family } from './families.js';
 import { findFile, modelPlace, readJsonObject } from './files.js';
 import { openGguf } from './gguf-checkpoint.js';
+import { hubNameOf } from './hub/name.js';
 import type { Tokenizer } from './model.js';
 import { neededTensors, warnOfEndTokens } from './needed-tensors.js';
 import type { CheckpointTensor, PlacedTensor, PlacedTensors } from './needed-tensors.js';
@@ -29,7 +30,7 @@ const MAX_SHARDS = 10_000;
 export interface Checkpoint {
   /** The folder, or the GGUF file; links followed. */
   readonly path: string;
-  /** Name for people: the folder's or the file's name. */
+  /** Name for people: the folder's or the file's name, or `hf:owner/name@commit` for what lies in a hub's cache. */
   readonly id: string;
   readonly family: Family;
   readonly config: ModelConfig;
@@ -68,7 +69,7 @@ function openFolder(folder: string, warn: Warn): Checkpoint {
   warnOfEndTokens(ends, config, warn);
   return {
     path: folder,
-    id: basename(folder),
+    id: hubNameOf(folder) ?? basename(folder),
     family,
     config,
     endTokens: ends,

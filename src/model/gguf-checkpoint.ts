@@ -7,6 +7,7 @@ import type { Family, Slot, StoredPart } from './families.js';
 import { readGgufConfig } from './gguf-config.js';
 import { hasGgufTokenizer, tokenizerFromGguf } from './gguf-tokenizer.js';
 import { readGguf } from './gguf.js';
+import { hubNameOf } from './hub/name.js';
 import { neededTensors, warnOfEndTokens } from './needed-tensors.js';
 
 const LAYER = 'blk.{layer}.';
@@ -58,7 +59,7 @@ export function openGguf(path: string, warn: Warn): Checkpoint {
   warnOfEndTokens(endTokens, config, warn);
   return {
     path,
-    id: basename(path).replace(/\.gguf$/i, ''),
+    id: hubNameOf(path) ?? basename(path).replace(/\.gguf$/i, ''),
     family,
     config,
     endTokens,

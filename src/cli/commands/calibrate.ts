@@ -13,6 +13,7 @@ import { openDevice } from '../../device/runtime.js';
 import { at } from '../../errors.js';
 import { defaultModelPath, loadModel, readModelInfo } from '../../model/load.js';
 import type { ModelInfo } from '../../model/load.js';
+import { cachedModelPath } from '../../model/hub/resolve.js';
 import type { Model } from '../../model/model.js';
 import { parsePattern } from '../../pattern/schema.js';
 import { writePattern } from '../../pattern/write.js';
@@ -22,6 +23,7 @@ import { openRun } from '../../report/run-directory.js';
 import type { RunDirectory } from '../../report/run-directory.js';
 import { defineCommand } from '../command.js';
 import type { CommandResult, Io, Options } from '../command.js';
+import { localModel } from '../model-path.js';
 import { openCalibrationView } from '../ui/calibration-view.js';
 import { formatDuration } from '../ui/progress.js';
 import { calibrationSummary } from '../ui/calibration-summary.js';
@@ -75,7 +77,8 @@ export const calibrateCommand = defineCommand({
 });
 
 async function run(options: CalibrateOptions, io: Io): Promise<CommandResult> {
-  const info = readModelInfo(modelPath(options), io.warn);
+  const path = await localModel(options, io);
+  const info = readModelInfo(path, io.warn);
   const settings = settingsOf(options, info, io);
   const seeds = options.seeds ?? [settings.seed];
   // What is wrong or cannot fit is refused before TensorFlow is loaded. At most the whole sample is labelled.
@@ -83,7 +86,7 @@ async function run(options: CalibrateOptions, io: Io): Promise<CommandResult> {
   checkMemory(plan, settings.maxTokens);
   const data = new CalibrationData(settings, info.readTokenizer(), io.warn);
   const device = await openDevice({ device: options.device, threads: options.threads, warn: io.warn, environment: io.environment });
-  const model = await loadModel(modelPath(options), device, io);
+  const model = await loadModel(path, device, io);
   if (options.dryRun === true) return dryRun(model, settings, seeds, data, plan.peakBytes);
   const directory = openDirectory(options, settings, seeds, model, data);
   directory.recordSession(describeSession(device.description, options.threads));
@@ -93,14 +96,11 @@ async function run(options: CalibrateOptions, io: Io): Promise<CommandResult> {
   return summarize(output, directory, parsePattern(pattern, output), results, io);
 }
 
-/** What --print-config adds: the sizes of the preset, the model's window, the mathematics chosen. */
-function filledSettings(options: CalibrateOptions): Readonly<Record<string, unknown>> {
-  const { window, ...settings } = settingsOf(options, readModelInfo(modelPath(options)));
+/** What --print-config adds: the sizes of the preset, the model's window, the mathematics chosen. It fetches no model. */
+function filledSettings(options: CalibrateOptions, environment: Io['environment']): Readonly<Record<string, unknown>> {
+  const path = cachedModelPath(options.model ?? defaultModelPath(), environment);
+  const { window, ...settings } = settingsOf(options, readModelInfo(path));
   return { ...settings, sink: window.sink, recent: window.recent, windowBlock: window.block };
-}
-
-function modelPath(options: CalibrateOptions): string {
-  return options.model ?? defaultModelPath();
 }
 
 function settingsOf(options: CalibrateOptions, info: ModelInfo, io?: Io): CalibrationSettings {

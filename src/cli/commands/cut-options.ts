@@ -1,22 +1,23 @@
 /** What the commands that choose a cut have in common: the flags, and the model they may be held against. */
 import { InputError } from '../../errors.js';
-import type { Warn } from '../../errors.js';
 import { readModelInfo } from '../../model/load.js';
 import { checkShape } from '../../pattern/check.js';
 import type { CutContext, ResolvedCut } from '../../pattern/cut.js';
 import type { Pattern } from '../../pattern/schema.js';
+import type { Io } from '../command.js';
+import { localModel } from '../model-path.js';
+import type { ModelOptions } from '../model-path.js';
 
 export const CUT_FLAGS = ['retrievalRatio', 'sparsity', 'threshold', 'kvBudget', 'context'] as const;
 
-export interface ContextOptions {
-  readonly model?: string | undefined;
+export interface ContextOptions extends ModelOptions {
   readonly context?: number | undefined;
 }
 
 /** What bytes are counted for; a model that is named must have the pattern's shape. @throws InputError when it has not */
-export function cutContext(pattern: Pattern, options: ContextOptions, warn: Warn): CutContext {
+export async function cutContext(pattern: Pattern, options: ContextOptions, io: Io): Promise<CutContext> {
   if (options.model === undefined) return { contextTokens: options.context };
-  const { config } = readModelInfo(options.model, warn);
+  const { config } = readModelInfo(await localModel(options, io), io.warn);
   checkShape(pattern, config);
   return { contextTokens: options.context ?? config.maxPositions, headDim: config.headDim, layerWindows: config.windows };
 }

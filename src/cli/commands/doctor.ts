@@ -5,6 +5,7 @@ import { readWholeModel } from '../../model/read-whole.js';
 import type { WholeModel } from '../../model/read-whole.js';
 import { CACHE_ELEMENT_BYTES, cacheBytes } from '../../pattern/cache-bytes.js';
 import { defineCommand } from '../command.js';
+import { localModel } from '../model-path.js';
 import { palette } from '../render.js';
 
 export const doctorCommand = defineCommand({
@@ -15,7 +16,7 @@ export const doctorCommand = defineCommand({
   run: async (options, io) => {
     const { environment, signal } = io;
     // First, so that what is wrong with it is said at once.
-    const model = options.model === undefined ? undefined : describeModel(await readWholeModel(options.model, io));
+    const model = options.model === undefined ? undefined : describeModel(await readWholeModel(await localModel(options, io), io));
     const { inspectRuntime } = await import('../../device/inspect.js');
     const report = await inspectRuntime({ environment, signal, device: options.device, threads: options.threads });
     const checks = [...report.checks, ...(model?.checks ?? [])];

@@ -35,7 +35,7 @@ export const exportCommand = defineCommand({
       throw new InputError({ code: 'usage', what: 'duo export needs a directory to write to', hint: '--output <dir>' });
     const opened = openPattern(path, { warn: io.warn, sink: options.sink, recent: options.recent });
     const pattern = withWindow(opened.pattern, options);
-    const context = cutContext(pattern, options, io.warn);
+    const context = await cutContext(pattern, options, io);
     const request = requestedCut(options);
     const cut = request === undefined ? undefined : resolveCut(pattern, request, context);
     const verbatimTsv = options.verbatim === true ? verbatimBytes(opened, options.to, path) : undefined;

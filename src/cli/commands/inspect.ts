@@ -35,7 +35,7 @@ export const inspectCommand = defineCommand({
     const { sink, recent, config } = options;
     const pattern = withWindow(readPattern(path, { warn: io.warn, config, sink, recent, assumeWindow: true }), options);
     if (options.shape !== undefined) checkShape(pattern, parseShape(options.shape));
-    const context = cutContext(pattern, options, io.warn);
+    const context = await cutContext(pattern, options, io);
     const cuts = requestedCuts(options).map((request) => resolveCut(pattern, request, context));
     const report = cutReport(pattern);
     const { gates, calibration: _gates, ...about } = pattern;

@@ -2,13 +2,14 @@
 import { existsSync } from 'node:fs';
 import { InputError } from '../../errors.js';
 import { openDevice } from '../../device/runtime.js';
-import { defaultModelPath, loadModel, readModelInfo, storedReader } from '../../model/load.js';
+import { loadModel, readModelInfo, storedReader } from '../../model/load.js';
 import type { Comparison } from '../../verify/compare.js';
 import { Dump } from '../../verify/dump.js';
 import { kindsOf, verify } from '../../verify/verify.js';
 import type { Verification } from '../../verify/verify.js';
 import { defineCommand } from '../command.js';
 import type { CommandResult, Io } from '../command.js';
+import { localModel } from '../model-path.js';
 import { palette } from '../render.js';
 
 export const verifyCommand = defineCommand({
@@ -21,9 +22,9 @@ export const verifyCommand = defineCommand({
     'duo verify --model DIR --golden DIR/golden.safetensors',
   ],
   run: async (options, io) => {
-    const path = options.model ?? defaultModelPath();
     const dump = Dump.open(requireGolden(options.golden));
     kindsOf(dump);
+    const path = await localModel(options, io);
     readModelInfo(path);
     const { device: name, threads } = options;
     const device = await openDevice({
