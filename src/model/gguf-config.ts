@@ -32,6 +32,8 @@ const NEUTRAL_KEYS = [
   { key: 'expert_count', value: 0 },
   { key: 'attention.causal', value: true },
   { key: 'use_parallel_residual', value: false },
+  { key: 'attention.scale', value: 0 },
+  { key: 'attention.temperature_scale', value: 0 },
   { key: 'attention.clamp_kqv', value: 0 },
   { key: 'attention.max_alibi_bias', value: 0 },
   { key: 'attn_logit_softcapping', value: 0 },
@@ -40,6 +42,7 @@ const NEUTRAL_KEYS = [
   { key: 'residual_scale', value: 1 },
   { key: 'embedding_scale', value: 1 },
   { key: 'rope.scale_linear', value: 1 },
+  { key: 'rope.scaling.alpha', value: 0 },
   { key: 'rope.scaling.yarn_ext_factor', value: 1 },
   { key: 'rope.scaling.yarn_log_multiplier', value: 0 },
 ] as const;
