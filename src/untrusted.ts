@@ -2,7 +2,7 @@
  * Files that anyone may have made: opened only if they are regular files (a pipe would wait for ever, a device may have no
  * end), read no farther than the size they had, which is bounded.
  */
-import { closeSync, constants, fstatSync, openSync, readSync, statSync } from 'node:fs';
+import { closeSync, constants, fstatSync, lstatSync, openSync, readSync, statSync } from 'node:fs';
 import type { Stats } from 'node:fs';
 import { basename } from 'node:path';
 import { InputError } from './errors.js';
@@ -65,6 +65,16 @@ export function readBounded(path: string, maxBytes: number): Buffer {
   } finally {
     closeSync(descriptor);
   }
+}
+
+/**
+ * As `readBounded`, of a file that is also written to: it must not be a link, which could lead to any file.
+ * @throws InputError also when it is one
+ */
+export function readUnlinked(path: string, maxBytes: number): Buffer {
+  if (attempt(path, () => lstatSync(path)).isSymbolicLink())
+    throw new InputError({ code: 'file_link', what: `${basename(path)} is a link`, given: path, expected: 'the file itself' });
+  return readBounded(path, maxBytes);
 }
 
 /** Fills `target` from a file. @throws InputError when the file ends before, or cannot be read */

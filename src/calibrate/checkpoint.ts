@@ -3,7 +3,7 @@ import { basename, join } from 'node:path';
 import { z } from 'zod';
 import { canonicalJson, sha256, writeJsonAtomic } from '../files.js';
 import { parseJson } from '../json.js';
-import { readBounded } from '../untrusted.js';
+import { readUnlinked } from '../untrusted.js';
 import type { LoopState } from './loop.js';
 
 /** Largest checkpoint read back, bytes: gates with their optimizer state and history. */
@@ -43,7 +43,7 @@ export function loadCheckpoint(folder: string, seed: number, key: string): LoopS
   let raw: unknown;
   try {
     const file = checkpointFile(folder, seed);
-    raw = parseJson(readBounded(file, MAX_CHECKPOINT_BYTES), basename(file), file);
+    raw = parseJson(readUnlinked(file, MAX_CHECKPOINT_BYTES), basename(file), file);
   } catch {
     // Missing, or no JSON of ours: writes are atomic, so a file that does not parse is another's.
     return undefined;

@@ -10,7 +10,7 @@ const MAX_CONFIG_BYTES = 1 << 20;
 export function readConfigFile(path: string): Record<string, unknown> {
   let raw: unknown;
   try {
-    raw = parseYaml(readBounded(path, MAX_CONFIG_BYTES).toString('utf8'), { maxAliasCount: 100 }) ?? {};
+    raw = parseYaml(readBounded(path, MAX_CONFIG_BYTES).toString('utf8'), { maxAliasCount: 100, logLevel: 'error' }) ?? {};
   } catch (cause) {
     throw new InputError({
       code: 'config_unreadable',

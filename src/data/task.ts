@@ -150,7 +150,7 @@ function readYaml(source: string, path: string): unknown {
     });
   }
   try {
-    return parse(readBounded(path, MAX_TASK_BYTES).toString('utf8'), { maxAliasCount: 100 });
+    return parse(readBounded(path, MAX_TASK_BYTES).toString('utf8'), { maxAliasCount: 100, logLevel: 'error' });
   } catch (cause) {
     const reason = (cause as Error).message.split('\n')[0] ?? '';
     throw new InputError({

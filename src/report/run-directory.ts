@@ -12,7 +12,7 @@ import { z } from 'zod';
 import { InputError, InternalError } from '../errors.js';
 import { canonicalJson, sha256, writeFileAtomic, writeJsonAtomic } from '../files.js';
 import { parseJson } from '../json.js';
-import { readBounded } from '../untrusted.js';
+import { readUnlinked } from '../untrusted.js';
 import { TOOL } from '../version.js';
 import type { SessionEnvironment } from './environment.js';
 
@@ -183,25 +183,15 @@ function hashOf(path: string): string | undefined {
 /** A small JSON file; undefined when it is none. */
 function readJson(path: string): unknown {
   try {
-    return parseJson(readBounded(path, MAX_JSON_BYTES), basename(path), path);
+    return parseJson(readUnlinked(path, MAX_JSON_BYTES), basename(path), path);
   } catch {
     return undefined;
   }
 }
 
 function readRows<Row extends KeyedRow>(path: string, schema: z.ZodType<Row>): Map<string, Row> {
-  const stat = lstatSync(path, { throwIfNoEntry: false });
-  if (stat === undefined) writeFileSync(path, '');
-  // Rows are appended: through a link they would go into a file of any other kind.
-  if (stat?.isSymbolicLink() === true)
-    throw new InputError({
-      code: 'results_link',
-      what: `${RESULTS} is a link`,
-      given: path,
-      expected: 'the file itself',
-      hint: 'give another --output',
-    });
-  const bytes = readBounded(path, MAX_RESULTS_BYTES);
+  if (lstatSync(path, { throwIfNoEntry: false }) === undefined) writeFileSync(path, '');
+  const bytes = readUnlinked(path, MAX_RESULTS_BYTES);
   const whole = bytes.lastIndexOf(0x0a) + 1;
   // A kill in the middle of a write leaves a last line without its end: that row is made again.
   if (whole < bytes.length) truncateSync(path, whole);
