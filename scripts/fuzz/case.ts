@@ -1,6 +1,7 @@
 /** One input: made from its seed and number, written to a folder of its own, read, and judged. */
 import { mkdirSync, readdirSync, readFileSync, unlinkSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { inspect } from 'node:util';
 import { getHeapStatistics } from 'node:v8';
 import { Rng } from '../../src/data/rng.js';
 import { at, InputError } from '../../src/errors.js';
@@ -77,7 +78,7 @@ export async function runCase(input: Case, folder: string): Promise<Verdict> {
 
 function judge(thrown: unknown, changes: number): string[] {
   if (thrown === undefined) return [];
-  if (!(thrown instanceof InputError)) return [thrown instanceof Error ? (thrown.stack ?? thrown.message) : String(thrown)];
+  if (!(thrown instanceof InputError)) return [inspect(thrown)];
   const { what, given = '', expected = '', hint = '' } = thrown.facts;
   const message = [what, given, expected, hint].join('\n');
   return [

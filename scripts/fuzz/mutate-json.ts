@@ -87,7 +87,7 @@ function copy(value: Json): Tree {
   if (typeof value !== 'object' || value === null) return value;
   if (Array.isArray(value)) return value.map(copy);
   const object = {};
-  for (const [key, item] of Object.entries(value)) define(object, key, copy(item as Json));
+  for (const [key, item] of Object.entries(value)) define(object, key, copy(item));
   return object;
 }
 

@@ -1,17 +1,16 @@
 /** Model folders of every family: config.json, generation_config.json, and the weights, in one file or in shards with an index. */
 import { Rng } from '../../../src/data/rng.js';
-import { openCheckpoint } from '../../../src/model/checkpoint.js';
 import { FAMILIES } from '../../../src/model/families.js';
 import type { Family } from '../../../src/model/families.js';
 import { plannedTensors } from '../../../src/model/plan.js';
 import { parseConfig } from '../../../src/model/read-config.js';
-import { elementsOf, streamWeights } from '../../../src/model/weight-file.js';
+import { elementsOf } from '../../../src/model/weight-file.js';
+import { readModel } from '../check-model.js';
 import { integer, joined, mutateBytes } from '../mutate-bytes.js';
 import { jsonText, mutateJson } from '../mutate-json.js';
 import type { Json } from '../mutate-json.js';
-import { require, withLinks } from '../kind.js';
+import { withLinks } from '../kind.js';
 import type { Content, Files, FuzzKind } from '../kind.js';
-import { checkPlaces } from './safetensors.js';
 
 const INDEX = 'model.safetensors.index.json';
 
@@ -57,26 +56,7 @@ export const checkpointKind: FuzzKind = {
     const name = rng.float() < 0.5 ? 'config.json' : rng.choice(Object.keys(files));
     return withLinks(rng, { ...files, [name]: changed(rng, files[name] ?? '', changes) }, changes);
   },
-  read: async (folder) => {
-    const { config, files, tensors } = openCheckpoint(folder, () => undefined);
-    const counts = [config.layers, config.hidden, config.intermediate, config.queryHeads, config.kvHeads, config.headDim, config.vocab];
-    require(counts.every((count) => Number.isSafeInteger(count) && count > 0), 'a size is no whole number');
-    require(config.queryHeads % config.kvHeads === 0, 'heads cannot be grouped');
-    require(config.windows.length === config.layers, 'a layer has no window');
-    for (const tensor of tensors) require(tensor.start + tensor.bytes <= tensor.file.bytes, `${tensor.name} ends outside the file`);
-    for (const file of files) {
-      checkPlaces(file);
-      let read = 0;
-      await streamWeights(file, {
-        wants: (name) => tensors.some((tensor) => tensor.name === name && tensor.file === file),
-        allocate: (length) => new Float32Array(length),
-        onBytes: (piece) => (read += piece.length),
-        onTensor: (tensor, values) => require(values.length === elementsOf(tensor), `${tensor.name} has other sizes`),
-        check: () => undefined,
-      });
-      require(read === file.bytes, `${read} of ${file.bytes} bytes were read`);
-    }
-  },
+  read: readModel,
 };
 
 function changed(rng: Rng, content: Content, changes: number): Content {

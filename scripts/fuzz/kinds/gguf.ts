@@ -2,11 +2,9 @@
 import { join } from 'node:path';
 import type { Rng } from '../../../src/data/rng.js';
 import { readGguf } from '../../../src/model/gguf.js';
-import { elementsOf, isWeightDtype, readTensor } from '../../../src/model/weight-file.js';
+import { checkPlaces, checkValues, readModel } from '../check-model.js';
 import { integer, joined, mutateBytes, mutateFields } from '../mutate-bytes.js';
-import { require } from '../kind.js';
 import type { FuzzKind } from '../kind.js';
-import { checkPlaces } from './safetensors.js';
 import { BYTE_CHARACTERS, MERGES } from './tokenizer.js';
 
 const NAME = 'model.gguf';
@@ -100,11 +98,12 @@ export const ggufKind: FuzzKind = {
   name: 'gguf',
   // A GGUF file is named by the user, who may name a link.
   make: (rng, changes) => ({ [NAME]: file(rng, changes) }),
-  read: (folder) => {
-    const opened = readGguf(join(folder, NAME));
+  read: async (folder) => {
+    const path = join(folder, NAME);
+    const opened = readGguf(path);
     checkPlaces(opened);
-    for (const tensor of opened.tensors.values())
-      if (isWeightDtype(tensor.dtype)) require(readTensor(opened, tensor).length === elementsOf(tensor), `${tensor.name} has other sizes`);
+    checkValues(opened);
+    await readModel(path);
   },
 };
 

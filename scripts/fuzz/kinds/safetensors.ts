@@ -2,12 +2,11 @@
 import type { Rng } from '../../../src/data/rng.js';
 import { findFile } from '../../../src/model/files.js';
 import { readSafetensors } from '../../../src/model/safetensors.js';
-import { elementsOf, isWeightDtype, readTensor } from '../../../src/model/weight-file.js';
-import type { WeightFile } from '../../../src/model/weight-file.js';
+import { checkPlaces, checkValues } from '../check-model.js';
 import { integer, joined, mutateBytes, mutateFields } from '../mutate-bytes.js';
 import { jsonText, mutateJson } from '../mutate-json.js';
 import type { Json } from '../mutate-json.js';
-import { require, withLinks } from '../kind.js';
+import { withLinks } from '../kind.js';
 import type { FuzzKind } from '../kind.js';
 
 const NAME = 'model.safetensors';
@@ -21,8 +20,7 @@ export const safetensorsKind: FuzzKind = {
     if (path === undefined) return;
     const opened = readSafetensors(path);
     checkPlaces(opened);
-    for (const tensor of opened.tensors.values())
-      if (isWeightDtype(tensor.dtype)) require(readTensor(opened, tensor).length === elementsOf(tensor), `${tensor.name} has other sizes`);
+    checkValues(opened);
   },
 };
 
@@ -47,16 +45,4 @@ function valid(rng: Rng): { readonly header: Json; readonly data: readonly Uint8
   });
   const header = Object.fromEntries(tensors.map(({ name, entry }): [string, Json] => [name, entry]));
   return { header: { __metadata__: { format: 'pt' }, ...header }, data: tensors.map(({ data }) => data) };
-}
-
-/** Tensors lie inside the file, in order, and share no byte. */
-export function checkPlaces({ bytes, tensors }: WeightFile): void {
-  let end = 0;
-  for (const [name, tensor] of tensors) {
-    require(tensor.name === name, `${name} is filed under another name`);
-    require(Number.isSafeInteger(tensor.start) && tensor.start >= end, `${name} begins before the tensor before it ends`);
-    require(Number.isSafeInteger(tensor.bytes) && tensor.bytes >= 0, `${name} has ${tensor.bytes} bytes`);
-    end = tensor.start + tensor.bytes;
-    require(end <= bytes, `${name} ends outside the file`);
-  }
 }

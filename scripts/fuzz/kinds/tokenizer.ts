@@ -1,13 +1,13 @@
 /** tokenizer.json of both styles, byte-level and SentencePiece-like, with tokenizer_config.json and chat templates. */
 import type { Rng } from '../../../src/data/rng.js';
 import { readTokenizer } from '../../../src/model/tokenizer.js';
-import type { Tokenizer } from '../../../src/model/model.js';
+import { useTokenizer } from '../check-model.js';
 import { changedText, jsonText, mutateJson } from '../mutate-json.js';
 import type { Json } from '../mutate-json.js';
-import { require, withLinks } from '../kind.js';
+import { withLinks } from '../kind.js';
 import type { FuzzKind } from '../kind.js';
 
-export const VOCAB = 300;
+const VOCAB = 300;
 
 const PATTERN =
   "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}{1,3}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+";
@@ -129,8 +129,6 @@ const PIECES = [
   '{{ [',
 ];
 
-const TEXTS = ['', 'the thing é\u{1F600} ab <|end|> <0x41>\ufffd \u0661\0\t', `${'a'.repeat(200)} ${' '.repeat(200)}\n`];
-
 export const tokenizerKind: FuzzKind = {
   name: 'tokenizer',
   make: (rng, changes) => {
@@ -155,17 +153,4 @@ function template(rng: Rng, changes: number): string {
     text = rng.float() < 0.3 ? text.slice(0, place) + rng.choice(PIECES) + text.slice(place) : changedText(rng, text);
   }
   return text;
-}
-
-/** Texts through a tokenizer and back: every id lies in the vocabulary. */
-export function useTokenizer(tokenizer: Tokenizer): void {
-  for (const text of TEXTS) {
-    const ids = tokenizer.encode(text, { specials: true });
-    require(ids.every(
-      (id) => Number.isInteger(id) && id >= 0 && id < tokenizer.vocab,
-    ), `an id of ${JSON.stringify(text)} is outside the vocabulary`);
-    require(typeof tokenizer.decode(ids) === 'string', 'ids decode to no text');
-  }
-  const chat = tokenizer.chat([{ role: 'user', content: 'hello' }], { addGenerationPrompt: true });
-  require(chat === undefined || typeof chat === 'string', 'a chat is no text');
 }
