@@ -12,7 +12,11 @@ export type Rule =
 
 /** Hidden states between layers grow to hundreds: relative to the largest. */
 export const RESIDUAL_RULE: Rule = { measure: 'of largest', limit: 1e-5 };
-export const GRADIENT_RULE: Rule = { measure: 'of largest', limit: 1e-5 };
+/** Gradients of the gates: every layer they pass adds its own rounding, and such errors add up as their squares do. */
+export function gradientRule(layers: number): Rule {
+  return { measure: 'of largest', limit: 5e-6 * Math.sqrt(layers) };
+}
+
 export const GATE_RULE: Rule = { measure: 'absolute', limit: 1e-5 };
 /** Losses: 1e-3 relative, or 1e-7. */
 export const LOSS_RULE: Rule = { measure: 'relative', limit: 1e-3, floor: 1e-4 };

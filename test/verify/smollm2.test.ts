@@ -43,8 +43,12 @@ describeSmolLM2('SmolLM2-135M-Instruct, Q4_1', () => {
       expectEqual(await verifyOn(device, prompts(...names)), 7 * names.length);
     }, 600_000);
 
-    (device.name === 'wasm' ? test.skip : test)('losses and gate gradients are those of transformers', async () => {
-      expectEqual(await verifyOn(device, join(SMOLLM2_GOLDEN, 'golden_calibration.safetensors')), 6);
-    }, 600_000);
+    (device.name === 'wasm' ? test.skip : test)(
+      'losses and gate gradients are those of transformers',
+      async () => {
+        expectEqual(await verifyOn(device, join(SMOLLM2_GOLDEN, 'golden_calibration.safetensors')), 6);
+      },
+      600_000,
+    );
   });
 });
