@@ -1,5 +1,6 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { InputError } from '../../../src/errors.js';
 import { hubSettings } from '../../../src/model/hub/settings.js';
 import { refusal } from '../../helpers/refusal.js';
 import { temporaryFolder } from '../../helpers/temporary.js';
@@ -55,6 +56,11 @@ describe('the settings of the hub', () => {
   test('a token that would break out of its header is refused, and not shown', () => {
     const attempt = (): unknown => hubSettings({ HOME: home, HF_TOKEN: 'secret\r\nX-Evil: 1' });
     expect(refusal(attempt)).toBe('hub_token');
-    expect(attempt).not.toThrow('secret');
+    expect(() => attempt()).toThrow(InputError);
+    try {
+      attempt();
+    } catch (error) {
+      expect(JSON.stringify([error, (error as InputError).message])).not.toContain('secret');
+    }
   });
 });
