@@ -7,7 +7,7 @@ import { Interpreter } from './template-library.js';
 import type { TemplateEnvironment, TemplateNode, TemplateValue } from './template-library.js';
 
 export interface TemplateBounds {
-  /** Parts evaluated, and characters and items of their values, at most. */
+  /** Parts evaluated, and characters and items of their values, at most; also characters that one step makes. */
   readonly work: number;
   /** Characters of a string and items of a list at most. */
   readonly size: number;
@@ -15,8 +15,8 @@ export interface TemplateBounds {
 
 /** Operations whose result may be as large as the product of what they are given. */
 const MULTIPLYING = new Set(['replace', 'join', 'indent', 'tojson']);
-/** Largest such product: a string that V8 makes, and drops, in one step. */
-const MAX_PRODUCT = 1 << 27;
+/** Largest number for such an operation: a width. */
+const MAX_WIDTH = 64;
 
 /** The two largest values that were evaluated for a part. */
 interface Frame {
@@ -52,16 +52,18 @@ export class BoundedInterpreter extends Interpreter {
     return value;
   }
 
+  /** Adds a value to the work, and to what the part around it is given. */
   #count(outer: Frame, size: number, type: string): void {
-    if (type !== 'IntegerValue') {
-      if (size > this.#bounds.size) throw new Error(`it makes a value of ${size} characters or items, the bound is ${this.#bounds.size}`);
-      this.#work += 1 + size;
-    } else this.#work++;
-    if (this.#work > this.#bounds.work) throw new Error(`it does not end: more than ${this.#bounds.work} steps`);
+    const bounds = this.#bounds;
+    const isNumber = type === 'IntegerValue';
+    if (isNumber && outer.multiplies && size > MAX_WIDTH) throw new Error(`a width of ${size}, the bound is ${MAX_WIDTH}`);
+    if (!isNumber && size > bounds.size) throw new Error(`a value of ${size} characters or items, the bound is ${bounds.size}`);
+    this.#work += isNumber ? 1 : 1 + size;
+    if (this.#work > bounds.work) throw new Error(`it does not end: more than ${bounds.work} steps`);
     if (size > outer.largest) [outer.largest, outer.second] = [size, outer.largest];
     else outer.second = Math.max(outer.second, size);
-    if (outer.multiplies && outer.largest * outer.second > MAX_PRODUCT)
-      throw new Error(`it makes a value of ${outer.largest} times ${outer.second} characters`);
+    if (outer.multiplies && outer.largest * outer.second > bounds.work)
+      throw new Error(`a value of ${outer.largest} times ${outer.second} characters, the bound is ${bounds.work}`);
   }
 }
 

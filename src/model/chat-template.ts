@@ -4,6 +4,7 @@
  */
 import { InputError } from '../errors.js';
 import { BoundedInterpreter } from './bounded-interpreter.js';
+import type { TemplateBounds } from './bounded-interpreter.js';
 import type { ChatMessage } from './model.js';
 import { Environment, parseTemplate } from './template-library.js';
 import { runWithin } from './time-limit.js';
@@ -28,7 +29,8 @@ const BASE_SIZE = 1 << 20;
 const SIZE_PER_CHARACTER = 4;
 const MAX_RANGE = 1 << 16;
 /** For what happens inside one step, such as writing nested lists. */
-const LIMIT_MS = 1000;
+const BASE_MS = 1000;
+const CHARACTERS_PER_MS = 500;
 
 /** @throws InputError when the template is larger than any model's. */
 export function chatTemplate(template: string, specials: SpecialTexts, path: string): ChatTemplate {
@@ -36,29 +38,25 @@ export function chatTemplate(template: string, specials: SpecialTexts, path: str
     new InputError({ code: 'chat_template', what, given: path, ...(cause === undefined ? {} : { cause }) });
   if (template.length > MAX_TEMPLATE) throw fail(`the chat template has ${template.length} characters, expected at most ${MAX_TEMPLATE}`);
   return (messages, addGenerationPrompt) => {
+    const characters = messages.reduce((sum, { content }) => sum + content.length, 0);
+    const bounds = { work: BASE_WORK + WORK_PER_CHARACTER * characters, size: BASE_SIZE + SIZE_PER_CHARACTER * characters };
+    const variables = {
+      ...Object.fromEntries(Object.entries(specials).filter(([, text]) => text !== undefined)),
+      messages: messages.map(({ role, content }) => ({ role, content })),
+      add_generation_prompt: addGenerationPrompt,
+    };
     try {
-      return runWithin(LIMIT_MS, () => render(template, specials, messages, addGenerationPrompt));
+      return runWithin(BASE_MS + Math.ceil(characters / CHARACTERS_PER_MS), () => render(template, variables, bounds));
     } catch (cause) {
       throw fail(`the chat template cannot be rendered: ${(cause as Error).message}`, cause);
     }
   };
 }
 
-function render(template: string, specials: SpecialTexts, messages: readonly ChatMessage[], addGenerationPrompt: boolean): string {
-  const variables = {
-    ...CONSTANTS,
-    ...Object.fromEntries(Object.entries(specials).filter(([, text]) => text !== undefined)),
-    messages: messages.map(({ role, content }) => ({ role, content })),
-    add_generation_prompt: addGenerationPrompt,
-  };
+function render(template: string, variables: Readonly<Record<string, unknown>>, bounds: TemplateBounds): string {
   const environment = new Environment();
-  for (const [name, value] of Object.entries(variables)) environment.set(name, value);
-  const characters = messages.reduce((sum, { content }) => sum + content.length, 0);
-  const interpreter = new BoundedInterpreter(environment, {
-    work: BASE_WORK + WORK_PER_CHARACTER * characters,
-    size: BASE_SIZE + SIZE_PER_CHARACTER * characters,
-  });
-  return String(interpreter.run(parseTemplate(template)).value);
+  for (const [name, value] of Object.entries({ ...CONSTANTS, ...variables })) environment.set(name, value);
+  return String(new BoundedInterpreter(environment, bounds).run(parseTemplate(template)).value);
 }
 
 /** What every template may use. transformers passes tools and documents as none, and templates ask. */
