@@ -75,8 +75,8 @@ export function checkTokenizerJson(
   path: string,
   name = 'tokenizer.json',
 ): TokenizerJson {
-  const fail: Fail = (what, expected) =>
-    new InputError({ code: 'tokenizer_invalid', what: `${name}: ${what}`, given: path, ...(expected === undefined ? {} : { expected }) });
+  const fail: Fail = (what, expected = 'the tokenizer that belongs to the model') =>
+    new InputError({ code: 'tokenizer_invalid', what: `${name}: ${what}`, given: path, expected });
   if (json['model'] === undefined || json['model'] === null) throw fail('it has no model');
   const parsed = tokenizerSchema.safeParse(json);
   if (!parsed.success) throw fail(parsed.error.issues.map((issue) => `${issue.path.join('.')}: ${issue.message}`).join('; '));

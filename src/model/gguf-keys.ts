@@ -15,8 +15,8 @@ export class TokenizerKeys {
     this.#path = path;
   }
 
-  fail(what: string, expected?: string): InputError {
-    return new InputError({ code: 'gguf_tokenizer', what, given: this.#path, ...(expected === undefined ? {} : { expected }) });
+  fail(what: string, expected = 'the tokenizer that belongs to the model'): InputError {
+    return new InputError({ code: 'gguf_tokenizer', what, given: this.#path, expected });
   }
 
   text(name: string): string | undefined {

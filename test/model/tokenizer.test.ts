@@ -3,8 +3,10 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import { InputError } from '../../src/errors.js';
 import { readConfig } from '../../src/model/read-config.js';
+import type { Tokenizer } from '../../src/model/model.js';
 import { readTokenizer } from '../../src/model/tokenizer.js';
 import { writeFolder } from '../helpers/checkpoints.js';
+import { actualCases, readGoldenTokenizer } from '../helpers/golden-tokenizer.js';
 import { describeShared, DUO_MINI, GOLDEN, SHARED } from '../helpers/paths.js';
 import { temporaryFolder } from '../helpers/temporary.js';
 
@@ -59,6 +61,9 @@ function byteFolder(settings: Readonly<Record<string, object | string>> = {}): s
 }
 let folders = 0;
 
+const chatTemplate =
+  '{% for m in messages %}{{ bos_token }}{{ m.role }}: {{ m.content }}\n{% endfor %}{% if add_generation_prompt %}assistant:{% endif %}';
+
 describe('readTokenizer', () => {
   test.each([
     ['a whole character', [0xc3, 0xa9], 'é'],
@@ -85,11 +90,8 @@ describe('readTokenizer', () => {
     expect(() => tokenizer.encode('a')).toThrow(InputError);
   });
 
-  const template =
-    '{% for m in messages %}{{ bos_token }}{{ m.role }}: {{ m.content }}\n{% endfor %}{% if add_generation_prompt %}assistant:{% endif %}';
-
   test.each([
-    ['in tokenizer_config.json', { 'tokenizer_config.json': { bos_token: { content: '<s>' }, chat_template: template } }],
+    ['in tokenizer_config.json', { 'tokenizer_config.json': { bos_token: { content: '<s>' }, chat_template: chatTemplate } }],
     [
       'the default of several',
       {
@@ -97,12 +99,12 @@ describe('readTokenizer', () => {
           bos_token: '<s>',
           chat_template: [
             { name: 'tools', template: 'no' },
-            { name: 'default', template },
+            { name: 'default', template: chatTemplate },
           ],
         },
       },
     ],
-    ['in a file of its own', { 'tokenizer_config.json': { bos_token: '<s>', chat_template: 'old' }, 'chat_template.jinja': template }],
+    ['in a file of its own', { 'tokenizer_config.json': { bos_token: '<s>', chat_template: 'old' }, 'chat_template.jinja': chatTemplate }],
   ])('renders the chat template: %s', (_title, files) => {
     const tokenizer = readTokenizer(byteFolder(files), 300);
     expect(tokenizer.chat([{ role: 'user', content: 'hi' }], { addGenerationPrompt: true })).toBe('<s>user: hi\nassistant:');
@@ -117,34 +119,142 @@ describe('readTokenizer', () => {
   });
 });
 
+/** A tokenizer.json of a few tokens, with these changes; those of the model in `model`. */
+function refused(changes: Readonly<Record<string, unknown>>, model: Readonly<Record<string, unknown>> = {}): () => Tokenizer {
+  const vocab = { a: 0, b: 1, ab: 2, '<s>': 3 };
+  const folder = writeFolder(join(root, `t${folders++}`), {
+    'tokenizer.json': { model: { type: 'BPE', vocab, merges: ['a b'], ...model }, ...changes },
+  });
+  return () => readTokenizer(folder, 10);
+}
+
+const added = (token: object): object => ({ added_tokens: [{ id: 3, content: '<s>', ...token }] });
+const template = (single: unknown, specials: unknown = {}): object => ({
+  post_processor: { type: 'TemplateProcessing', single, special_tokens: specials },
+});
+
+describe('a tokenizer.json is refused', () => {
+  test.each<[string, object, object, string]>([
+    ['without a model', { model: null }, {}, 'it has no model'],
+    ['of another model', {}, { type: 'Unigram' }, 'unsupported tokenizer model "Unigram"'],
+    ['with an unknown normalizer', { normalizer: { type: 'Telepathy' } }, {}, 'unsupported normalizer "Telepathy"'],
+    [
+      'with an approximation',
+      { normalizer: { type: 'Precompiled', precompiled_charsmap: '' } },
+      {},
+      'unsupported normalizer "Precompiled"',
+    ],
+    ['with an unknown pre-tokenizer', { pre_tokenizer: { type: 'Telepathy' } }, {}, 'unsupported pre_tokenizer "Telepathy"'],
+    [
+      'with an unknown part in a sequence',
+      { pre_tokenizer: { type: 'Sequence', pretokenizers: [{ type: 'Digits', individual_digits: true }, { type: 'Telepathy' }] } },
+      {},
+      'unsupported pre_tokenizer "Telepathy"',
+    ],
+    ['with an empty part in a sequence', { decoder: { type: 'Sequence', decoders: [null] } }, {}, 'a Sequence holds an empty part'],
+    ['with a sequence of nothing', { decoder: { type: 'Sequence' } }, {}, 'must have a list of decoders'],
+    ['with an unknown post-processor', { post_processor: { type: 'Telepathy' } }, {}, 'unsupported post_processor "Telepathy"'],
+    ['with an unknown decoder', { decoder: { type: 'Telepathy' } }, {}, 'unsupported decoder "Telepathy"'],
+    ['with the name of a method as a part', { decoder: { type: 'constructor' } }, {}, 'unsupported decoder "constructor"'],
+    ['with a part that is a text', { decoder: 'ByteLevel' }, {}, 'decoder must be an object with a type'],
+    ['with a part that lacks something', { pre_tokenizer: { type: 'Split', behavior: 'Isolated' } }, {}, 'pre_tokenizer Split: pattern'],
+    [
+      'with a part that does something else',
+      { pre_tokenizer: { type: 'Split', pattern: { String: 'a' }, behavior: 'Sung' } },
+      {},
+      'behavior',
+    ],
+    [
+      'with a regular expression that is none',
+      { pre_tokenizer: { type: 'Split', pattern: { Regex: '(' }, behavior: 'Isolated' } },
+      {},
+      'not supported: Invalid regular expression',
+    ],
+    ['with dropout', {}, { dropout: 0.1 }, 'model.dropout 0.1 would make ids random'],
+    ['with a prefix of words', {}, { continuing_subword_prefix: '##' }, 'continuing_subword_prefix'],
+    ['with a suffix of words', {}, { end_of_word_suffix: '</w>' }, 'end_of_word_suffix'],
+    ['with an unknown token that is unknown', {}, { unk_token: '<unk>' }, 'unk_token "<unk>" is not in the vocabulary'],
+    ['with an id twice', {}, { vocab: { a: 0, b: 0 } }, 'tokens "a" and "b" have the same id 0'],
+    ['with an id outside the model', {}, { vocab: { a: 10 } }, 'token "a" has id 10, outside the model\'s vocab_size 10'],
+    ['with a negative id', {}, { vocab: { a: -1 } }, 'token "a" must have an id from 0'],
+    ['with an id that is a text', {}, { vocab: { a: '1' } }, 'got the text "1"'],
+    ['with a list for a vocabulary', {}, { vocab: [['a', 0]] }, 'model.vocab must be an object'],
+    ['with a merge that is no pair', {}, { merges: ['abc'] }, 'merge 0 ("abc") is not a pair'],
+    ['with a merge of a number', {}, { merges: [['a', 1]] }, 'merge 0 (a list of 2) is not a pair'],
+    ['with a merge into no token', {}, { merges: ['b a'] }, 'merge 0 ("b a"): "ba" is not in the vocabulary'],
+    ['with more merges than tokens can have', {}, { merges: Array<string>(65).fill('a b') }, '65 merges are too many for 4 tokens'],
+    ['with an added token of another id', added({ id: 4 }), {}, 'added token "<s>" has id 4, but also 3'],
+    ['with an added token of the id of another', added({ id: 0, content: '<p>' }), {}, 'added token "<p>" has id 0, which is that of "a"'],
+    ['with an added token that must stand alone', added({ single_word: true }), {}, 'single_word is not supported'],
+    ['with an added token of no id', { added_tokens: [{ content: '<s>' }] }, {}, 'added_tokens.0.id'],
+    ['with an added token without end', added({ content: 'x'.repeat(2000) }), {}, 'added_tokens.0.content'],
+    ['with a template of something else', template('A'), {}, 'post_processor TemplateProcessing: single'],
+    ['with a template of an unknown token', template([{ SpecialToken: { id: '<t>' } }]), {}, '"<t>" stands for ids undefined'],
+    [
+      'with a template of a token of another id',
+      template([{ SpecialToken: { id: '<s>' } }], { '<s>': { ids: [1] } }),
+      {},
+      '"<s>" stands for ids [1], but is token 3',
+    ],
+  ])('%s', (_title, changes, model, message) => {
+    const read = refused({ ...changes }, { ...model });
+    expect(read).toThrow(InputError);
+    expect(read).toThrow(message);
+  });
+});
+
+test('names of methods and of prototypes are tokens like any other', () => {
+  const names = ['__proto__', 'constructor', 'toString', 'hasOwnProperty'];
+  const letters = [...new Set(names.join(''))];
+  const pairs = Object.fromEntries(letters.map((letter, index) => [letter, index]));
+  const text = JSON.stringify({
+    added_tokens: names.map((content, index) => ({ id: letters.length + index, content, special: index % 2 === 0 })),
+    model: { type: 'BPE', vocab: pairs, merges: [] },
+  });
+  const folder = writeFolder(join(root, 'names'), { 'tokenizer.json': text.replace('"vocab":{', '"vocab":{"__proto__":99,') });
+  expect(() => readTokenizer(folder, 100)).toThrow('added token "__proto__" has id');
+  const tokenizer = readTokenizer(writeFolder(join(root, 'names2'), { 'tokenizer.json': text }), 100);
+  const ids = names.map((_name, index) => letters.length + index);
+  expect(tokenizer.encode(names.join(''))).toEqual(ids);
+  expect(tokenizer.decode(ids, { skipSpecials: true }).replaceAll(' ', '')).toBe('constructorhasOwnProperty');
+});
+
+const ENDLESS = '(a+)+$';
+const HARMLESS = '[ab]';
+
+describe('a regular expression of a tokenizer.json', () => {
+  const TEXT = `${'a'.repeat(40)}b`;
+  const model = { byte_fallback: false };
+
+  test.each([
+    ['pre-tokenizer', (Regex: string) => ({ pre_tokenizer: { type: 'Split', pattern: { Regex }, behavior: 'Isolated' } })],
+    ['normalizer', (Regex: string) => ({ normalizer: { type: 'Replace', pattern: { Regex }, content: 'a' } })],
+  ])('is stopped when it backtracks without end: %s', (_title, part) => {
+    expect(() => refused(part(ENDLESS), model)().encode(TEXT)).toThrow(/regular expression of the tokenizer backtracks without end/);
+    expect(refused(part(HARMLESS), model)().encode(TEXT)).not.toEqual([]);
+  });
+
+  test('is stopped in a decoder', () => {
+    const decoder = (Regex: string) => ({
+      decoder: { type: 'Sequence', decoders: [{ type: 'Fuse' }, { type: 'Replace', pattern: { Regex }, content: '' }] },
+    });
+    const ids = [...Array<number>(40).fill(0), 1];
+    expect(() => refused(decoder(ENDLESS))().decode(ids)).toThrow(InputError);
+    expect(refused(decoder('b'))().decode(ids)).toBe('a'.repeat(40));
+  });
+});
+
 describeShared('the golden tokenizers', () => {
   const base = join(SHARED, 'golden');
   const folder = existsSync(base) ? readdirSync(base).filter((name) => existsSync(join(base, name, 'tokenizer-golden.json'))) : [];
-  const goldenSchema = z.object({
-    cases: z.array(z.object({ text: z.string(), ids, ids_no_special: ids, decoded: z.string(), decoded_skip_special: z.string() })),
-    decode_cases: z.array(z.object({ ids, decoded: z.string() })),
-  });
 
   test.each(folder)('%s: every case is exact', (name) => {
     const path = join(base, name);
-    const { vocab } = z.object({ vocab: z.number() }).parse(read(join(path, 'case.json')));
-    const tokenizer = readTokenizer(path, vocab);
-    const golden = goldenSchema.parse(read(join(path, 'tokenizer-golden.json')));
-    const actual = {
-      cases: golden.cases.map(({ text, ids: withSpecials }) => ({
-        text,
-        ids: tokenizer.encode(text, { specials: true }),
-        ids_no_special: tokenizer.encode(text),
-        decoded: tokenizer.decode(withSpecials),
-        decoded_skip_special: tokenizer.decode(withSpecials, { skipSpecials: true }),
-      })),
-      decode_cases: golden.decode_cases.map((row) => ({ ids: row.ids, decoded: tokenizer.decode(row.ids) })),
-    };
-    expect(actual).toEqual(golden);
+    const golden = readGoldenTokenizer(join(path, 'tokenizer-golden.json'));
+    expect(actualCases(readTokenizer(path, readConfig(path).config.vocab), golden)).toEqual(golden);
   });
 
-  test('finds at least the four that are known', () => {
+  test('are at least the four that are known', () => {
     expect(folder.length).toBeGreaterThanOrEqual(4);
-    expect(readConfig(join(base, 'llama-mha')).config.vocab).toBe(288);
   });
 });
