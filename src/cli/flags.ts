@@ -38,7 +38,7 @@ export const FLAGS = {
   model: flag(
     '-m, --model <model>',
     values.text,
-    'model directory in the Hugging Face layout, or hf:owner/name[@revision][/file.gguf] (default: the embedded duo-mini)',
+    'directory in the Hugging Face layout, .gguf file, or hf:owner/name[@revision][/file.gguf] (default: the embedded duo-mini)',
   ),
   output: flag('-o, --output <dir>', values.text, 'directory to write to'),
   seed: flag('--seed <n>', values.count(0, 2 ** 32 - 1), 'seed of every random choice'),
