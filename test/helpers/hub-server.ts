@@ -108,8 +108,8 @@ export class HubServer {
     const content = name === undefined ? undefined : files[name];
     if (name === undefined || content === undefined) return refuse(response, 404, 'EntryNotFound');
     const headers = { 'x-repo-commit': commit };
-    if (!isLarge(name)) return sendFile(response, request, content, headers);
-    const { sha256 } = hashes(content);
+    const { git, sha256 } = hashes(content);
+    if (!isLarge(name)) return sendFile(response, request, content, { ...headers, etag: `"${git}"` });
     const linked = { 'x-linked-size': content.length, 'x-linked-etag': `"${sha256}"` };
     response.writeHead(302, { ...headers, ...linked, location: `${this.storeUrl}/${sha256}?name=${name}` }).end();
   }
