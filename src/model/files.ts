@@ -16,7 +16,15 @@ export function modelPlace(path: string): { readonly folder: string } | { readon
   try {
     target = realpathSync(resolve(path));
   } catch (cause) {
-    throw new InputError({ code: 'model_missing', what: 'there is no such model directory', given: path, expected: EXPECTED, cause });
+    const hint = /^[\w.-]+\/[\w.-]+$/.test(path) ? { hint: `if it is a model of the Hugging Face hub: hf:${path}` } : {};
+    throw new InputError({
+      code: 'model_missing',
+      what: 'there is no such model directory',
+      given: path,
+      expected: EXPECTED,
+      ...hint,
+      cause,
+    });
   }
   const stat = statSync(target);
   // By its name, not by what a link leads to: files of a hub cache have names without endings.

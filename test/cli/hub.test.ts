@@ -60,6 +60,7 @@ describe('--model hf:owner/name', () => {
     ['an empty cache with --offline', `run --model ${NAME} --offline --pattern '${PATTERN}' --prompt Once`, {}, 4, 'HF_HOME'],
     ['an empty cache, which --print-config leaves so', `calibrate --model ${NAME} --print-config`, {}, 4, 'HF_HOME'],
     ['a repository that is not there', 'doctor --model hf:owner/other', {}, 2, 'spelling'],
+    ['a name without hf:', 'doctor --model owner/tiny', {}, 2, 'hf:owner/tiny'],
     ['half a name', 'doctor --model hf:owner', {}, 2, 'hf:owner/name'],
   ])('%s is one error that says what to try', async (_case, line, environment, code, hint) => {
     const here = await scene(MODEL);
