@@ -9,8 +9,12 @@ import type { Report, Share } from './worker.js';
 
 /** Heap of a thread, MB. */
 const HEAP_MB = 256;
-/** Longest time for an input. A machine that is busy may stop a thread for a while: an input that took longer is tried again alone. */
+/**
+ * Longest time for an input. A busy machine stops a thread for longer than that: the process must have computed as long for
+ * each of its threads too, unless nothing happens for half a minute; and an input that took longer is tried again alone.
+ */
 const LIMIT_MS = 1000;
+const STUCK_MS = 30_000;
 const ATTEMPTS = 3;
 const WATCH_MS = 100;
 
@@ -57,6 +61,20 @@ interface End {
   readonly finding: string;
 }
 
+/** Computing time of this process at moments that were looked at, ms; the oldest first. */
+const moments: { readonly timeMs: number; readonly computedMs: number }[] = [];
+
+/** Whether an input that began at this time has had its share of computing, or waits for what does not come. */
+function hangs(beganMs: number, threads: number): boolean {
+  const { user, system } = process.cpuUsage();
+  const now = { timeMs: Date.now(), computedMs: (user + system) / 1000 };
+  moments.push(now);
+  while (now.timeMs - (moments[0]?.timeMs ?? 0) > STUCK_MS) moments.shift();
+  if (beganMs === 0 || now.timeMs - beganMs < LIMIT_MS) return false;
+  const then = moments.find(({ timeMs }) => timeMs >= beganMs);
+  return now.timeMs - beganMs > STUCK_MS || (then !== undefined && now.computedMs - then.computedMs > threads * LIMIT_MS);
+}
+
 /** Runs a worker to the end of its share, or to the input that ended it. */
 function runWorker({ seed, kinds, first, step, inputs, folder }: Omit<Share, 'place'>, options: PoolOptions): Promise<End | undefined> {
   const place = new SharedArrayBuffer(PLACE_BYTES);
@@ -69,8 +87,8 @@ function runWorker({ seed, kinds, first, step, inputs, folder }: Omit<Share, 'pl
   return new Promise((resolve) => {
     let end: End | undefined;
     const watch = setInterval(() => {
-      if (began() === 0 || Date.now() - began() < LIMIT_MS) return;
-      end ??= { number: at(), finding: HANG };
+      if (end !== undefined || !hangs(began(), options.threads)) return;
+      end = { number: at(), finding: HANG };
       void worker.terminate();
     }, WATCH_MS);
     worker.on('message', (report: Report) => {

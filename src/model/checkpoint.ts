@@ -8,6 +8,7 @@ import { z } from 'zod';
 import { InputError } from '../errors.js';
 import type { Warn } from '../errors.js';
 import { PACKAGE_ROOT } from '../version.js';
+import { advised } from './advice.js';
 import type { ModelConfig } from './config.js';
 import type { Family } from './families.js';
 import { findFile, modelPlace, readJsonObject } from './files.js';
@@ -58,8 +59,11 @@ export function defaultModelPath(): string {
  * @throws InputError when it is none of them, not supported, or its parts do not fit together.
  */
 export function openCheckpoint(path: string, warn: Warn): Checkpoint {
-  const place = modelPlace(path);
-  return 'file' in place ? openGguf(place.file, warn) : openFolder(place.folder, warn);
+  const checkpoint = advised(() => {
+    const place = modelPlace(path);
+    return 'file' in place ? openGguf(place.file, warn) : openFolder(place.folder, warn);
+  });
+  return { ...checkpoint, readTokenizer: () => advised(checkpoint.readTokenizer) };
 }
 
 function openFolder(folder: string, warn: Warn): Checkpoint {
@@ -109,13 +113,25 @@ function openShards(folder: string, index: string): { files: readonly WeightFile
   const names = [...new Set(weightMap.map(([, shard]) => shard))].sort();
   if (names.length > MAX_SHARDS) throw fail(`${names.length} shards, expected at most ${MAX_SHARDS}`);
   const shards = new Map(names.map((name) => [name, openShard(folder, name, fail)]));
-  const placed = weightMap.map(([name, shard]): [string, PlacedTensor] => {
-    const file = shards.get(shard);
-    const tensor = file?.tensors.get(name);
-    if (file === undefined || tensor === undefined) throw fail(`it says that ${name} is in ${shard}, but that file does not hold it`);
-    return [name, { ...tensor, file }];
-  });
-  return { files: [...shards.values()], placed: new Map(placed) };
+  for (const [name, shard] of weightMap)
+    if (!shards.get(shard)?.tensors.has(name)) throw fail(`it says that ${name} is in ${shard}, but that file does not hold it`);
+  const files = [...shards.values()];
+  return { files, placed: placeTensors(files) };
+}
+
+/** Every tensor of the shards, of those too that the index leaves out: other loaders take them. @throws InputError for one that two shards hold */
+function placeTensors(files: readonly WeightFile[]): PlacedTensors {
+  const placed = new Map<string, PlacedTensor>();
+  for (const file of files)
+    for (const [name, tensor] of file.tensors) {
+      const first = placed.get(name)?.file;
+      if (first !== undefined) {
+        const what = `tensor ${name} is in ${basename(first.path)} and in ${basename(file.path)}`;
+        throw new InputError({ code: 'tensor_repeated', what, given: file.path });
+      }
+      placed.set(name, { ...tensor, file });
+    }
+  return placed;
 }
 
 function openShard(folder: string, name: string, fail: (what: string) => InputError): WeightFile {

@@ -26,6 +26,8 @@ const NAMES = [/[a-z][a-z_]*(?:\.\w+)+/g, /(?<![.\w])[a-z]+(?:_[a-z0-9]+)+(?![.\
 
 /** The names in the main clause of an entry's message; remarks, in brackets or after it, are not asked for. */
 export function namesIn({ error }: Entry): readonly string[] {
+  // Of a thing that may be supported, another fault may be named.
+  if (/, unless implemented/.test(error)) return [];
   const [clause = ''] = error.replaceAll(/\([^)]*\)/g, '').split(/;|, unless|, expected|: expected/);
   return NAMES.flatMap((pattern) => clause.match(pattern) ?? []).map((name) => name.replaceAll('"', ''));
 }
