@@ -29,7 +29,7 @@ const BASE_SIZE = 1 << 20;
 const SIZE_PER_CHARACTER = 4;
 const MAX_RANGE = 1 << 16;
 /** For what happens inside one step, such as writing nested lists. */
-const BASE_MS = 1000;
+const BASE_MS = 500;
 const CHARACTERS_PER_MS = 500;
 
 /** @throws InputError when the template is larger than any model's. */
