@@ -186,6 +186,7 @@ describe('a tokenizer.json is refused', () => {
     ['with an added token of another id', added({ id: 4 }), {}, 'added token "<s>" has id 4, but also 3'],
     ['with an added token of the id of another', added({ id: 0, content: '<p>' }), {}, 'added token "<p>" has id 0, which is that of "a"'],
     ['with an added token that must stand alone', added({ single_word: true }), {}, 'single_word is not supported'],
+    ['with too many added tokens', { added_tokens: Array<object>(65_537).fill({ id: 3, content: '<s>' }) }, {}, 'added_tokens'],
     ['with an added token of no id', { added_tokens: [{ content: '<s>' }] }, {}, 'added_tokens.0.id'],
     ['with an added token without end', added({ content: 'x'.repeat(2000) }), {}, 'added_tokens.0.content'],
     ['with a template of something else', template('A'), {}, 'post_processor TemplateProcessing: single'],
