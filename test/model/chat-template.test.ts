@@ -41,7 +41,8 @@ describe('a chat template', () => {
     expect(render("{{ messages[0].content.replace(' ', '__') | trim }}", [{ role: 'user', content }]).length).toBe(3 << 19);
   });
 
-  test.each([
+  // Which of two bounds is reached first depends on the machine.
+  test.each<[string, string, string | RegExp]>([
     ['refuses', "{{ raise_exception('no system message') }}", 'no system message'],
     ['is not one', '{% for %}', 'cannot be rendered'],
     ['is longer than any', 'x'.repeat(300_000), '300000 characters'],
@@ -58,7 +59,7 @@ describe('a chat template', () => {
     ['indents a block by a billion', '{% filter indent(10**9) %}a\nb{% endfilter %}', 'a width of 1000000000'],
     ['replaces a letter by a text', `${LONG}{{ ns.x.replace('a', ns.x) }}`, 'a value of 524288 times 524288'],
     ['joins letters with a text', `${LONG}{{ ns.x | join(ns.x) }}`, 'a value of 524288 times 524288'],
-    ['adds to a text for ever', `${LONG}{% for i in range(60000) %}{% set y = ns.x ~ i %}{% endfor %}`, 'more than'],
+    ['adds to a text for ever', `${LONG}{% for i in range(60000) %}{% set y = ns.x ~ i %}{% endfor %}`, /more than|stopped after/],
   ])('ends with an error when it %s', (_title, template, message) => {
     expect(() => render(template)).toThrow(InputError);
     expect(() => render(template)).toThrow(message);
