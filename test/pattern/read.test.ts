@@ -179,6 +179,8 @@ describe('what is no pattern', () => {
     ['a pattern.json with a ragged row', () => mismatched({ gates: [[1, 2, 3, 4], [1]] }), 'row 2 has 1 values'],
     ['a pattern.json with a name that steers the terminal', () => mismatched({ tool: '\u001b[2J' }), 'tool: control characters'],
     ['a pattern.json with too many rows', () => mismatched({ gates: new Array(1025).fill([1]) }), 'gates: a list of 1 to 1024 items'],
+    ["a pattern.json with the model's own window of one layer of two", () => withWindows([100]), '1 entries, but model.layers is 2'],
+    ['a pattern.json with a window of no tokens', () => withWindows([null, 0]), 'model.layerWindows[1]'],
     ['a pattern.json with null in place of a gate', () => mismatched({ gates: [[1, 2, 3, null]] }), 'gates[0][3]'],
     ['a pattern.json with a gate beyond float32', () => mismatched({ gates: [[1, 2, 3, 1e39]] }), 'gates[0][3]'],
   ])('%s is refused', (_title, path, message) => {
@@ -189,6 +191,10 @@ describe('what is no pattern', () => {
 
   function mismatched(change: object): string {
     return folderWith({ 'pattern.json': JSON.stringify({ ...calibratedPattern(2, 4), ...change }) });
+  }
+
+  function withWindows(layerWindows: (number | null)[]): string {
+    return mismatched({ model: { ...calibratedPattern(2, 4).model, layerWindows } });
   }
 
   test('a pipe is refused at once', () => {

@@ -81,10 +81,16 @@ function provenance(pattern: Pattern): readonly string[] {
   return [
     `${model.id}: ${model.layers} layers x ${model.kvHeads} KV heads = ${heads}, pattern ${patternHash(pattern).slice(0, 12)}`,
     `windows: ${window(deployed)}${calibrated === undefined ? '' : ` (calibrated with ${window(calibrated)})`}`,
+    ...(model.layerWindows === undefined ? [] : [ownWindowsLine(model.layerWindows)]),
     ...(calibration === undefined ? [] : [calibrationLine(calibration)]),
     ...(source === undefined ? [] : [`imported from ${source.file} (${source.format}, SHA-256 ${source.sha256.slice(0, 12)})`]),
     `written by ${pattern.tool}`,
   ];
+}
+
+function ownWindowsLine(layerWindows: readonly (number | null)[]): string {
+  const own = layerWindows.filter((window) => window !== null);
+  return `the model's own windows: ${[...new Set(own)].sort((a, b) => a - b).join(', ')} tokens in ${own.length} of ${layerWindows.length} layers`;
 }
 
 function calibrationLine({ steps, seeds, losses, dataHash, stoppedEarly }: Calibration): string {

@@ -31,6 +31,15 @@ describe('duo inspect', () => {
     expect(stdout).toMatch(/ratio +full heads +gate at the cut +within 1\/128 +exact ties +seeds agree +checkpoints agree\n87.5 % +14 /);
   });
 
+  test("shows the model's own windows, and counts the cache by them", async () => {
+    const within = join(root, 'within');
+    const pattern = calibratedPattern(4, 4, 1);
+    writePattern(within, { ...pattern, model: { ...pattern.model, layerWindows: [100, null, 512, 100] } });
+    const { stdout } = await runDuo('inspect', within, '--retrieval-ratio', '1', '--context', '1K');
+    expect(stdout).toContain("\nthe model's own windows: 100, 512 tokens in 3 of 4 layers\n");
+    expect(stdout).toMatch(/\ncache: 3.39 MiB of 3.39 MiB/); // (100 + 1024 + 512 + 100) of 4 x 1024 rows, 8 MiB
+  });
+
   test('echoes ratio, sparsity, gate and bytes of each cut asked for', async () => {
     const { stdout } = await runDuo('inspect', ours, '--retrieval-ratio', '0.25,0.5', '--context', '1K');
     expect(stdout).toContain('mask at ratio 25 %, full heads');
