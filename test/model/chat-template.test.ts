@@ -51,14 +51,14 @@ describe('a chat template', () => {
     ['loops inside loops', '{% for i in range(60000) %}{% for j in range(60000) %}x{% endfor %}{% endfor %}', 'stopped after'],
     ['calls itself', '{% macro f(x) %}{{ f(x) }}{% endmacro %}{{ f(1) }}', 'cannot be rendered'],
     ['is nested without end', `{{ ${'('.repeat(50_000)}1${')'.repeat(50_000)} }}`, 'cannot be rendered'],
-    ['doubles a text', doubling("'a'", 'ns.x + ns.x'), 'a value of'],
-    ['doubles a list', doubling('[1]', 'ns.x + ns.x'), 'a value of'],
+    ['doubles a text', doubling("'a'", 'ns.x + ns.x'), /a value of|stopped after/],
+    ['doubles a list', doubling('[1]', 'ns.x + ns.x'), /a value of|stopped after/],
     ['writes a list that holds itself twice', doubling('[1]', '[ns.x, ns.x]', '{{ ns.x | tojson }}'), 'stopped after'],
     ['indents by a billion', "{{ 'a\nb' | indent(10**9) }}", 'a width of 1000000000'],
     ['indents JSON by a billion', '{{ messages | tojson(indent=10**9) }}', 'a width of 1000000000'],
     ['indents a block by a billion', '{% filter indent(10**9) %}a\nb{% endfilter %}', 'a width of 1000000000'],
-    ['replaces a letter by a text', `${LONG}{{ ns.x.replace('a', ns.x) }}`, 'a value of 524288 times 524288'],
-    ['joins letters with a text', `${LONG}{{ ns.x | join(ns.x) }}`, 'a value of 524288 times 524288'],
+    ['replaces a letter by a text', `${LONG}{{ ns.x.replace('a', ns.x) }}`, /a value of 524288 times 524288|stopped after/],
+    ['joins letters with a text', `${LONG}{{ ns.x | join(ns.x) }}`, /a value of 524288 times 524288|stopped after/],
     ['adds to a text for ever', `${LONG}{% for i in range(60000) %}{% set y = ns.x ~ i %}{% endfor %}`, /more than|stopped after/],
   ])('ends with an error when it %s', (_title, template, message) => {
     expect(() => render(template)).toThrow(InputError);
