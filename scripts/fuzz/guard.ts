@@ -21,7 +21,7 @@ const WATCHED = [
   'mkdirSync',
 ] as const;
 
-const realpath = fs.realpathSync;
+const realpath = fs.realpathSync.native;
 let folder: string | undefined;
 let outside: string[] = [];
 

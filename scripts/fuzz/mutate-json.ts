@@ -86,8 +86,11 @@ export function changedText(rng: Rng, text: string): string {
 function copy(value: Json): Tree {
   if (typeof value !== 'object' || value === null) return value;
   if (Array.isArray(value)) return value.map(copy);
-  const object = {};
-  for (const [key, item] of Object.entries(value)) define(object, key, copy(item));
+  const object: { [key: string]: Tree } = {};
+  for (const [key, item] of Object.entries(value)) {
+    if (key === '__proto__') define(object, key, copy(item));
+    else object[key] = copy(item);
+  }
   return object;
 }
 

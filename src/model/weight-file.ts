@@ -70,7 +70,7 @@ export async function streamWeights(file: WeightFile, reader: StreamReader): Pro
 type ReadPieces = (start: number, end: number, blockBytes?: number, use?: (part: Uint8Array, done: number) => void) => Promise<void>;
 
 function pieceReader(file: WeightFile, descriptor: number, { onBytes, check }: StreamReader): ReadPieces {
-  const piece = new Uint8Array(PIECE_BYTES);
+  const piece = new Uint8Array(Math.min(PIECE_BYTES, file.bytes));
   return async (start, end, blockBytes = 1, use) => {
     const most = PIECE_BYTES - (PIECE_BYTES % blockBytes);
     for (let done = 0; start + done < end; done += most) {
