@@ -16,9 +16,10 @@ export function showText(text: string): string {
   return text.length > MAX_SHOWN ? `${escaped}...` : escaped;
 }
 
-/** A value with its kind where that is not plain: `the text "abc"`, `a list`. */
+/** A value with its kind where that is not plain: `the text "abc"`, `a list of 3`, `an object`. */
 export function showValue(value: unknown): string {
   if (typeof value === 'string') return `the text ${showText(value)}`;
   if (Array.isArray(value)) return `a list of ${value.length}`;
-  return String(value);
+  // An object may have a `toString` of its own that is no function.
+  return typeof value === 'object' && value !== null ? 'an object' : String(value);
 }
