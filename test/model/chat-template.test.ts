@@ -48,7 +48,7 @@ describe('a chat template', () => {
     ['is longer than any', 'x'.repeat(300_000), '300000 characters'],
     ['asks for too many numbers', '{% for i in range(10**9) %}x{% endfor %}', 'range of 1000000000 numbers'],
     ['asks for numbers without end', '{{ range(0, 1, 0) }}', 'range of Infinity numbers'],
-    ['loops inside loops', '{% for i in range(60000) %}{% for j in range(60000) %}x{% endfor %}{% endfor %}', 'stopped after'],
+    ['loops inside loops', '{% for i in range(60000) %}{% for j in range(60000) %}x{% endfor %}{% endfor %}', /more than|stopped after/],
     ['calls itself', '{% macro f(x) %}{{ f(x) }}{% endmacro %}{{ f(1) }}', 'cannot be rendered'],
     ['is nested without end', `{{ ${'('.repeat(50_000)}1${')'.repeat(50_000)} }}`, 'cannot be rendered'],
     ['doubles a text', doubling("'a'", 'ns.x + ns.x'), /a value of|stopped after/],
