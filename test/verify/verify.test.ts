@@ -1,8 +1,9 @@
-import { existsSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Device } from '../../src/device/device.js';
 import { InputError, InterruptedError } from '../../src/errors.js';
 import { freeModel, loadModel } from '../../src/model/load.js';
+import { parseConfig } from '../../src/model/read-config.js';
 import { Dump } from '../../src/verify/dump.js';
 import { kindsOf, verify } from '../../src/verify/verify.js';
 import type { Verification } from '../../src/verify/verify.js';
@@ -45,16 +46,17 @@ const CASES = [
   { name: 'olmo2', tensors: 13 },
   { name: 'smollm3', tensors: 21 },
   { name: 'qwen2-mixed', tensors: 17 },
+  { name: 'qwen3-bias', tensors: 13 },
+  { name: 'phi3', tensors: 13 },
 ];
 
-const SHARED_CASES = [
-  { name: 'mistral', tensors: 13 },
-  { name: 'mistral-swa', tensors: 13 },
-  { name: 'llama-mha', tensors: 13 },
-  { name: 'llama-sharded', tensors: 21 },
-  { name: 'llama-bf16', tensors: 13 },
-  { name: 'llama-fp16', tensors: 13 },
-];
+/** Every model folder of a set of goldens that has `file`: whatever is added there is compared as well. */
+function casesWith(folder: string, ...file: readonly string[]): string[] {
+  if (!existsSync(folder)) return ['none'];
+  return readdirSync(folder).filter((name) => existsSync(join(folder, name, 'config.json')) && existsSync(join(folder, name, ...file)));
+}
+
+const SHARED_GOLDEN = join(SHARED, 'golden');
 
 describeEachDevice((device) => {
   test.each(CASES)('$name: forward, keys, values and greedy ids', async ({ name, tensors }) => {
@@ -85,15 +87,27 @@ describeEachDevice((device) => {
   }, 300_000);
 
   describeShared('the shared cases', () => {
-    test.each(SHARED_CASES)('$name: forward, keys, values and greedy ids', async ({ name, tensors }) => {
-      const folder = join(SHARED, 'golden', name);
-      expectEqual(await verifyOn(device, folder, join(folder, 'golden.safetensors')), ['forward'], tensors);
+    test.each(casesWith(SHARED_GOLDEN, 'golden.safetensors'))('%s: forward, keys, values and greedy ids', async (name) => {
+      const folder = join(SHARED_GOLDEN, name);
+      const { layers } = parseConfig(JSON.parse(readFileSync(join(folder, 'config.json'), 'utf8')) as Record<string, unknown>, name).config;
+      expectEqual(await verifyOn(device, folder, join(folder, 'golden.safetensors')), ['forward'], 4 * layers + 5);
     });
 
-    test.each(['llama-mha', 'llama3-rope'])('%s: hybrid heads under every prefill and decode window', async (name) => {
-      const folder = join(SHARED, 'golden', name);
-      expectEqual(await verifyOn(device, folder, join(folder, 'duo', 'golden.safetensors')), ['hybrid heads'], 16);
-    });
+    test.each(casesWith(SHARED_GOLDEN, 'duo', 'golden.safetensors'))(
+      '%s: hybrid heads under every prefill and decode window',
+      async (name) => {
+        const folder = join(SHARED_GOLDEN, name);
+        expectEqual(await verifyOn(device, folder, join(folder, 'duo', 'golden.safetensors')), ['hybrid heads'], 16);
+      },
+    );
+  });
+});
+
+describeShared('config.json in the other style of keys', () => {
+  test.each(casesWith(SHARED_GOLDEN, 'config.alt.json'))('%s', (name) => {
+    const read = (file: string) =>
+      parseConfig(JSON.parse(readFileSync(join(SHARED_GOLDEN, name, file), 'utf8')) as Record<string, unknown>, name).config;
+    expect(read('config.alt.json')).toEqual(read('config.json'));
   });
 });
 
