@@ -1,16 +1,12 @@
 /** The settings file of --config. */
-import { parse as parseYaml } from 'yaml';
 import { z } from 'zod';
 import { InputError } from '../errors.js';
-import { readBounded } from '../untrusted.js';
-
-/** Largest settings file read, bytes: a settings file is a page of text. */
-const MAX_CONFIG_BYTES = 1 << 20;
+import { readYamlFile } from '../yaml.js';
 
 export function readConfigFile(path: string): Record<string, unknown> {
   let raw: unknown;
   try {
-    raw = parseYaml(readBounded(path, MAX_CONFIG_BYTES).toString('utf8'), { maxAliasCount: 100, logLevel: 'error' }) ?? {};
+    raw = readYamlFile(path) ?? {};
   } catch (cause) {
     throw new InputError({
       code: 'config_unreadable',

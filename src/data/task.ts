@@ -4,15 +4,12 @@
  */
 import { existsSync, readdirSync } from 'node:fs';
 import { basename, join } from 'node:path';
-import { parse } from 'yaml';
 import { z } from 'zod';
 import { InputError } from '../errors.js';
 import { canonicalJson, sha256 } from '../files.js';
-import { readBounded } from '../untrusted.js';
+import { readYamlFile } from '../yaml.js';
 import { DATASETS, wordLists } from './lists.js';
 
-/** Largest task file, bytes: a page of text. */
-const MAX_TASK_BYTES = 1 << 20;
 /** Most facts in a sample, and most words in a value: a sample that needs more fits no context. */
 const MAX_FACTS = 1000;
 const MAX_WORDS = 256;
@@ -150,7 +147,7 @@ function readYaml(source: string, path: string): unknown {
     });
   }
   try {
-    return parse(readBounded(path, MAX_TASK_BYTES).toString('utf8'), { maxAliasCount: 100, logLevel: 'error' });
+    return readYamlFile(path);
   } catch (cause) {
     const reason = (cause as Error).message.split('\n')[0] ?? '';
     throw new InputError({

@@ -7,7 +7,7 @@ import { BoundedInterpreter } from './bounded-interpreter.js';
 import type { TemplateBounds } from './bounded-interpreter.js';
 import type { ChatMessage } from './model.js';
 import { Environment, parseTemplate } from './template-library.js';
-import { runWithin } from './time-limit.js';
+import { runWithin } from '../time-limit.js';
 
 /** Renders messages; `addGenerationPrompt` begins the answer. @throws InputError when the template refuses or explodes. */
 export type ChatTemplate = (messages: readonly ChatMessage[], addGenerationPrompt: boolean) => string;

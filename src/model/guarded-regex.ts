@@ -5,7 +5,7 @@
  */
 import { InputError } from '../errors.js';
 import { KNOWN_SPLITS } from './split-patterns.js';
-import { runWithin } from './time-limit.js';
+import { runWithin } from '../time-limit.js';
 
 const MIN_LIMIT_MS = 500;
 /** Harmless patterns read some ten thousand characters in a millisecond: a hundred times as long is left for a busy machine. */

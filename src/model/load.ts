@@ -1,6 +1,6 @@
 /** Models from disk: what one is (`readModelInfo`, headers only) and the model itself on a device (`loadModel`). */
 import type { Device, Tensor } from '../device/device.js';
-import { InternalError } from '../errors.js';
+import { InternalError, MemoryError } from '../errors.js';
 import type { Warn } from '../errors.js';
 import { openCheckpoint } from './checkpoint.js';
 import type { Checkpoint } from './checkpoint.js';
@@ -75,7 +75,7 @@ export function describeCheckpoint(checkpoint: Checkpoint): ModelInfo {
 /**
  * Loads a model onto `device`, whose `scope` must not be open around it (loading yields to the event loop). Weights are
  * widened to float32 tensor by tensor while the files are read, once, and hashed.
- * @throws InputError as `openCheckpoint` and `readTokenizer`; InterruptedError when `signal` is aborted. Nothing stays on the device then.
+ * @throws InputError as `openCheckpoint` and `readTokenizer`; InterruptedError when `signal` is aborted; MemoryError. Nothing stays on the device then.
  */
 export async function loadModel(path: string, device: Device, options: LoadOptions = {}): Promise<Model> {
   const checkpoint = openCheckpoint(path, options.warn ?? (() => undefined));
@@ -141,7 +141,7 @@ function allocatorFor(device: Device, checkpoint: Checkpoint): (length: number) 
   if (device.uploads === 'kept') return slabAllocator();
   const largest = Math.max(...checkpoint.tensors.map(elementsOf));
   let shared: Float32Array | undefined;
-  return (length) => (shared ??= new Float32Array(largest)).subarray(0, length);
+  return (length) => (shared ??= allocated(() => new Float32Array(largest))).subarray(0, length);
 }
 
 /**
@@ -155,13 +155,23 @@ function slabAllocator(): (length: number) => Float32Array {
   return (length) => {
     const bytes = length * HELD_BYTES;
     if (used + bytes > slab.byteLength) {
-      slab = new ArrayBuffer(SLAB_START + Math.max(SLAB_BYTES, bytes));
+      slab = allocated(() => new ArrayBuffer(SLAB_START + Math.max(SLAB_BYTES, bytes)));
       used = SLAB_START;
     }
     const values = new Float32Array(slab, used, length);
     used += Math.ceil(bytes / ALIGNMENT) * ALIGNMENT;
     return values;
   };
+}
+
+/** A file may be as large as it says and hold nothing: its weights still need their memory. @throws MemoryError */
+function allocated<T>(allocate: () => T): T {
+  try {
+    return allocate();
+  } catch (cause) {
+    if (!(cause instanceof RangeError)) throw cause;
+    throw new MemoryError({ code: 'weights_memory', what: 'there is no memory for the weights', hint: 'take a smaller model', cause });
+  }
 }
 
 function arrange({ config, tensors: stored }: Checkpoint, tensors: ReadonlyMap<string, Tensor>): Weights {

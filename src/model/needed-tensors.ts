@@ -51,19 +51,19 @@ function findTensor(planned: PlannedTensor, { placed, config, source }: TensorSe
       expected: `a checkpoint of ${config.layers} layers, as its config says`,
     });
   }
-  if (tensor.shape.length !== shape.length || shape.some((size, i) => size !== tensor.shape[i]))
-    throw new InputError({
-      code: 'tensor_shape',
-      what: `tensor ${name}: shape [${tensor.shape.join(', ')}] does not fit the config`,
-      given: tensor.file.path,
-      expected: `[${shape.join(', ')}] (${shapeKeys})`,
-    });
   if (!isWeightDtype(tensor.dtype))
     throw new InputError({
       code: 'tensor_dtype',
       what: `tensor ${name}: dtype ${tensor.dtype} is not supported`,
       given: tensor.file.path,
       expected: weightDtypes(),
+    });
+  if (tensor.shape.length !== shape.length || shape.some((size, i) => size !== tensor.shape[i]))
+    throw new InputError({
+      code: 'tensor_shape',
+      what: `tensor ${name}: shape [${tensor.shape.join(', ')}] does not fit the config`,
+      given: tensor.file.path,
+      expected: `[${shape.join(', ')}] (${shapeKeys})`,
     });
   return { ...tensor, weights };
 }

@@ -23,6 +23,7 @@ const shared = [
   'BigInt64Array',
   'BigUint64Array',
   'Error',
+  'RangeError',
 ];
 
 module.exports = class extends TestEnvironment {

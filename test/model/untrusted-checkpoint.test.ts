@@ -1,8 +1,13 @@
 /** Weights that contradict themselves, or whose names mean something to JavaScript: refused, or read exactly. */
 import { truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { InputError } from '../../src/errors.js';
+import type { Device } from '../../src/device/device.js';
+import { at, InputError, MemoryError } from '../../src/errors.js';
 import { openCheckpoint } from '../../src/model/checkpoint.js';
+import { FAMILIES } from '../../src/model/families.js';
+import { loadModel } from '../../src/model/load.js';
+import { plannedTensors } from '../../src/model/plan.js';
+import { parseConfig } from '../../src/model/read-config.js';
 import { readWholeModel } from '../../src/model/read-whole.js';
 import { readSafetensors } from '../../src/model/safetensors.js';
 import { readTensor } from '../../src/model/weight-file.js';
@@ -88,6 +93,23 @@ describe('shards', () => {
     const path = shards({ 'model.layers.0.self_attn.q_proj.bias': four });
     expect(refusal(() => openCheckpoint(path, () => undefined))).toContain('unexpected tensor model.layers.0.self_attn.q_proj.bias');
   });
+});
+
+test('a file of four terabytes without data is refused for want of memory', async () => {
+  const wide = 2 ** 20;
+  const config = { ...TINY_CONFIG, hidden_size: wide, intermediate_size: 1, vocab_size: wide };
+  const { config: parsed } = parseConfig(config, 'test');
+  let end = 0;
+  const entries = plannedTensors(at(FAMILIES, 0).tensors, parsed).map(({ name, shape }) => {
+    const begin = end;
+    end += 4 * shape.reduce((product, size) => product * size, 1);
+    return [name, { dtype: 'F32', shape, data_offsets: [begin, end] }] as const;
+  });
+  const header = fromHeader(JSON.stringify(Object.fromEntries(entries)));
+  const path = writeFolder(join(root, 'wide'), { 'config.json': config, 'model.safetensors': header });
+  truncateSync(join(path, 'model.safetensors'), header.length + end);
+  const device = { uploads: 'copied', free: () => undefined } as unknown as Device;
+  await expect(loadModel(path, device)).rejects.toThrow(MemoryError);
 });
 
 test('a file that has become shorter is refused while it is read', async () => {

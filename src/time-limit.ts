@@ -23,7 +23,7 @@ export function runWithin<T>(limitMs: number, task: () => T): T {
   return results[0] as T;
 }
 
-/** Internal to the model folder: whoever sets a limit says what ran into it. */
+/** Whoever sets a limit says what ran into it. */
 export class TimeLimitError extends Error {
   constructor(limitMs: number, cause: unknown) {
     super(`stopped after ${limitMs} ms`, { cause });
