@@ -12,14 +12,14 @@ import { advised } from './advice.js';
 import type { ModelConfig } from './config.js';
 import type { Family } from './families.js';
 import { findFile, modelPlace, readJsonObject } from './files.js';
-import { openGguf } from './gguf-checkpoint.js';
+import { openGguf } from './gguf/checkpoint.js';
 import { hubNameOf } from './hub/name.js';
 import type { Tokenizer } from './model.js';
 import { neededTensors, warnOfEndTokens } from './needed-tensors.js';
 import type { CheckpointTensor, PlacedTensor, PlacedTensors } from './needed-tensors.js';
 import { readConfig, readGenerationEndTokens } from './read-config.js';
 import { readSafetensors } from './safetensors.js';
-import { hasTokenizer, readTokenizer } from './tokenizer.js';
+import { hasTokenizer, readTokenizer } from './tokenizer/read.js';
 import type { WeightFile } from './weight-file.js';
 
 const WHOLE = 'model.safetensors';

@@ -2,7 +2,7 @@
 import { endianness } from 'node:os';
 import { EnvironmentError } from '../errors.js';
 import { float16Values } from './float16.js';
-import { BLOCK_FORMATS } from './gguf-blocks.js';
+import { BLOCK_FORMATS } from './gguf/blocks.js';
 
 export interface StoredDtype {
   /** Values of a block and its bytes: 1 and the size of a number, but for quantized types. */

@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { encodePiece, leadingIds, tokenizerFingerprint } from '../../src/data/encoder.js';
-import { readTokenizer } from '../../src/model/tokenizer.js';
+import { readTokenizer } from '../../src/model/tokenizer/read.js';
 import { tokenizer } from '../helpers/duo-mini.js';
 import { describeShared, SHARED } from '../helpers/paths.js';
 

@@ -1,6 +1,6 @@
 /** The embedded model's tokenizer, and what tests read off its ids. */
 import type { ChatMessage, Tokenizer } from '../../src/model/model.js';
-import { readTokenizer } from '../../src/model/tokenizer.js';
+import { readTokenizer } from '../../src/model/tokenizer/read.js';
 import { DUO_MINI } from './paths.js';
 
 export const tokenizer: Tokenizer = readTokenizer(DUO_MINI, 1280);

@@ -1,7 +1,7 @@
 /** GGUF: every field of the header is known to the mutator; the model is tiny, with a tokenizer in its metadata. */
 import { join } from 'node:path';
 import type { Rng } from '../../../src/data/rng.js';
-import { readGguf } from '../../../src/model/gguf.js';
+import { readGguf } from '../../../src/model/gguf/read.js';
 import { checkPlaces, checkValues, readModel } from '../check-model.js';
 import { integer, joined, mutateBytes, mutateFields } from '../mutate-bytes.js';
 import type { FuzzKind } from '../kind.js';

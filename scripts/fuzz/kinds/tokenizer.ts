@@ -1,6 +1,6 @@
 /** tokenizer.json of both styles, byte-level and SentencePiece-like, with tokenizer_config.json and chat templates. */
 import type { Rng } from '../../../src/data/rng.js';
-import { readTokenizer } from '../../../src/model/tokenizer.js';
+import { readTokenizer } from '../../../src/model/tokenizer/read.js';
 import { useTokenizer } from '../check-model.js';
 import { changedText, jsonText, mutateJson } from '../mutate-json.js';
 import type { Json } from '../mutate-json.js';

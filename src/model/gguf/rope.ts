@@ -1,11 +1,11 @@
 /** The rotary embedding that a GGUF file asks for: metadata under `<architecture>.rope.` and, for Llama 3, a tensor of divisors. */
-import type { ModelConfig, RopeScaling } from './config.js';
-import { decimal, integer, text } from './gguf-rules.js';
-import type { GgufKeys } from './gguf-rules.js';
-import type { GgufFile } from './gguf.js';
-import { MAX_POSITIONS } from './limits.js';
-import { showText } from './show-name.js';
-import { readTensor } from './weight-file.js';
+import type { ModelConfig, RopeScaling } from '../config.js';
+import { decimal, integer, text } from './rules.js';
+import type { GgufKeys } from './rules.js';
+import type { GgufFile } from './read.js';
+import { MAX_POSITIONS } from '../limits.js';
+import { showText } from '../show-name.js';
+import { readTensor } from '../weight-file.js';
 
 /** What llama.cpp takes when the key is absent. */
 const DEFAULT_THETA = 10_000;

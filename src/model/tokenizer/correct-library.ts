@@ -3,11 +3,11 @@
  * models are made with (https://github.com/huggingface/tokenizers, 0.23), the method at fault is replaced on that part.
  * A part and its entry of tokenizer.json are walked together.
  */
-import type { TokenizerJson } from './check-tokenizer.js';
+import type { TokenizerJson } from './check.js';
 import { runGuarded } from './guarded-regex.js';
 import { SPLIT_GPT2 } from './split-patterns.js';
-import type { LibraryDecoder, LibraryModel, LibraryNormalizer, LibraryPreTokenizer, LibraryTokenizer } from './tokenizer-library.js';
-import type { Behavior, Part, Pattern } from './tokenizer-parts.js';
+import type { LibraryDecoder, LibraryModel, LibraryNormalizer, LibraryPreTokenizer, LibraryTokenizer } from './library.js';
+import type { Behavior, Part, Pattern } from './parts.js';
 
 type CorrectableJson = Pick<TokenizerJson, 'normalizer' | 'pre_tokenizer' | 'decoder' | 'model'>;
 

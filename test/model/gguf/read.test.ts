@@ -1,11 +1,11 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { at, InputError } from '../../src/errors.js';
-import { readGguf } from '../../src/model/gguf.js';
-import type { GgufFile } from '../../src/model/gguf.js';
-import { ggufBytes, joined, text, uint32, uint64, value } from '../helpers/gguf.js';
-import type { GgufSource, GgufTensorSource, ValueSource } from '../helpers/gguf.js';
-import { temporaryFolder } from '../helpers/temporary.js';
+import { at, InputError } from '../../../src/errors.js';
+import { readGguf } from '../../../src/model/gguf/read.js';
+import type { GgufFile } from '../../../src/model/gguf/read.js';
+import { ggufBytes, joined, text, uint32, uint64, value } from '../../helpers/gguf.js';
+import type { GgufSource, GgufTensorSource, ValueSource } from '../../helpers/gguf.js';
+import { temporaryFolder } from '../../helpers/temporary.js';
 
 const folder = temporaryFolder();
 

@@ -1,7 +1,7 @@
 /** The metadata of a GGUF file: keys with typed values (github.com/ggml-org/ggml, docs/gguf.md). */
-import { InputError } from '../errors.js';
+import { InputError } from '../../errors.js';
 import type { ByteCursor } from './byte-cursor.js';
-import { showName } from './show-name.js';
+import { showName } from '../show-name.js';
 
 /** 64-bit integers are numbers where that is exact. */
 export type GgufScalar = number | bigint | boolean | string;

@@ -4,7 +4,7 @@
  * https://github.com/ggml-org/llama.cpp/blob/master/src/llama-vocab.cpp). So every way to cut a token in two is a merge,
  * and all merges of one score have one rank.
  */
-import { at } from '../errors.js';
+import { at } from '../../errors.js';
 
 export interface ScoredToken {
   readonly text: string;

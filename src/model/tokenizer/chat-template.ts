@@ -2,12 +2,12 @@
  * Chat templates through @huggingface/jinja, in the environment that transformers gives them
  * (https://github.com/huggingface/transformers/blob/main/src/transformers/utils/chat_template_utils.py), within bounds.
  */
-import { InputError } from '../errors.js';
+import { InputError } from '../../errors.js';
 import { BoundedInterpreter } from './bounded-interpreter.js';
 import type { TemplateBounds } from './bounded-interpreter.js';
-import type { ChatMessage } from './model.js';
+import type { ChatMessage } from '../model.js';
 import { Environment, parseTemplate } from './template-library.js';
-import { runWithin } from '../time-limit.js';
+import { runWithin } from '../../time-limit.js';
 
 /** Renders messages; `addGenerationPrompt` begins the answer. @throws InputError when the template refuses or explodes. */
 export type ChatTemplate = (messages: readonly ChatMessage[], addGenerationPrompt: boolean) => string;

@@ -2,10 +2,10 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { z } from 'zod';
-import { readTokenizer } from '../../src/model/tokenizer.js';
-import { actualCases, readGoldenTokenizer } from '../helpers/golden-tokenizer.js';
-import { packageFile } from '../helpers/package-file.js';
-import { describeShared, SHARED } from '../helpers/paths.js';
+import { readTokenizer } from '../../../src/model/tokenizer/read.js';
+import { actualCases, readGoldenTokenizer } from '../../helpers/golden-tokenizer.js';
+import { packageFile } from '../../helpers/package-file.js';
+import { describeShared, SHARED } from '../../helpers/paths.js';
 
 const folder = join(SHARED, 'golden', 'tokenizers');
 const headSchema = z.object({ package: z.string(), version: z.string(), file: z.string(), sha256: z.string(), vocab_size: z.number() });

@@ -2,16 +2,16 @@
  * The config that a GGUF file's metadata describes (names: gguf-py/gguf/constants.py of github.com/ggml-org/llama.cpp). As
  * with config.json, what would change the mathematics and is not computed here is refused.
  */
-import { at } from '../errors.js';
-import type { ModelConfig } from './config.js';
-import { FAMILIES } from './families.js';
-import type { Family, GgufLayout } from './families.js';
-import { decimal, flagPerLayer, ggufKeys, integer, sameForAll, text } from './gguf-rules.js';
-import type { GgufKeys, KeyRule } from './gguf-rules.js';
-import { readGgufRope } from './gguf-rope.js';
-import type { GgufFile } from './gguf.js';
-import { MAX_HEAD_DIM, MAX_HEADS, MAX_LAYERS, MAX_POSITIONS, MAX_VOCAB, MAX_WIDTH } from './limits.js';
-import { showText, showValue } from './show-name.js';
+import { at } from '../../errors.js';
+import type { ModelConfig } from '../config.js';
+import { FAMILIES } from '../families.js';
+import type { Family, GgufLayout } from '../families.js';
+import { decimal, flagPerLayer, ggufKeys, integer, sameForAll, text } from './rules.js';
+import type { GgufKeys, KeyRule } from './rules.js';
+import { readGgufRope } from './rope.js';
+import type { GgufFile } from './read.js';
+import { MAX_HEAD_DIM, MAX_HEADS, MAX_LAYERS, MAX_POSITIONS, MAX_VOCAB, MAX_WIDTH } from '../limits.js';
+import { showText, showValue } from '../show-name.js';
 
 export interface GgufConfig {
   readonly family: Family;

@@ -3,8 +3,8 @@
  * Lengths come from the file and may be anything: they are compared with what is left before anything is allocated.
  */
 import { basename } from 'node:path';
-import { InputError } from '../errors.js';
-import { readFully } from '../untrusted.js';
+import { InputError } from '../../errors.js';
+import { readFully } from '../../untrusted.js';
 
 /** Bytes read at a time. */
 const WINDOW_BYTES = 1 << 18;

@@ -2,9 +2,9 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
-import { checkTokenizerJson } from '../../src/model/check-tokenizer.js';
-import { makeTokenizer } from '../../src/model/make-tokenizer.js';
-import { GOLDEN } from '../helpers/paths.js';
+import { checkTokenizerJson } from '../../../src/model/tokenizer/check.js';
+import { makeTokenizer } from '../../../src/model/tokenizer/make.js';
+import { GOLDEN } from '../../helpers/paths.js';
 
 const ids = z.array(z.number());
 const json = z.record(z.string(), z.unknown());

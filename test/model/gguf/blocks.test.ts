@@ -1,10 +1,10 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { at } from '../../src/errors.js';
-import { BLOCK_FORMATS } from '../../src/model/gguf-blocks.js';
-import { readSafetensors } from '../../src/model/safetensors.js';
-import { readTensor } from '../../src/model/weight-file.js';
-import { describeShared, SHARED } from '../helpers/paths.js';
+import { at } from '../../../src/errors.js';
+import { BLOCK_FORMATS } from '../../../src/model/gguf/blocks.js';
+import { readSafetensors } from '../../../src/model/safetensors.js';
+import { readTensor } from '../../../src/model/weight-file.js';
+import { describeShared, SHARED } from '../../helpers/paths.js';
 
 const READ = [...BLOCK_FORMATS].flatMap(([name, { widen, ...size }]) => (widen === undefined ? [] : [{ name, widen, ...size }]));
 

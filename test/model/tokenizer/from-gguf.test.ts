@@ -1,12 +1,12 @@
 import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { InputError } from '../../src/errors.js';
-import { hasGgufTokenizer, tokenizerFromGguf } from '../../src/model/gguf-tokenizer.js';
-import type { GgufValue } from '../../src/model/gguf.js';
-import { readGguf } from '../../src/model/gguf.js';
-import type { Tokenizer } from '../../src/model/model.js';
-import { actualCases, readGoldenTokenizer } from '../helpers/golden-tokenizer.js';
-import { describeShared, SHARED } from '../helpers/paths.js';
+import { InputError } from '../../../src/errors.js';
+import { hasGgufTokenizer, tokenizerFromGguf } from '../../../src/model/tokenizer/from-gguf.js';
+import type { GgufValue } from '../../../src/model/gguf/read.js';
+import { readGguf } from '../../../src/model/gguf/read.js';
+import type { Tokenizer } from '../../../src/model/model.js';
+import { actualCases, readGoldenTokenizer } from '../../helpers/golden-tokenizer.js';
+import { describeShared, SHARED } from '../../helpers/paths.js';
 
 type Keys = Readonly<Record<string, GgufValue | undefined>>;
 

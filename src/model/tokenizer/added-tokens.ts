@@ -2,7 +2,7 @@
  * Added tokens (`<|im_start|>`) as the tokenizers library finds and writes them, where @huggingface/tokenizers differs:
  * which are found first, what is white space beside them, and how a normalized one is decoded.
  */
-import type { LibrarySplitter, LibraryTokenizer } from './tokenizer-library.js';
+import type { LibrarySplitter, LibraryTokenizer } from './library.js';
 
 /** Corrects how `library` finds added tokens in a text and writes them. */
 export function correctAddedTokens(library: LibraryTokenizer): void {

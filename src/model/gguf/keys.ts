@@ -1,7 +1,7 @@
 /** Keys of GGUF metadata, read with their types and lengths checked. */
-import { InputError } from '../errors.js';
-import type { GgufMetadata, GgufScalar, GgufValue } from './gguf-metadata.js';
-import { showValue } from './show-name.js';
+import { InputError } from '../../errors.js';
+import type { GgufMetadata, GgufScalar, GgufValue } from './metadata.js';
+import { showValue } from '../show-name.js';
 
 const PREFIX = 'tokenizer.ggml.';
 

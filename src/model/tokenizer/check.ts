@@ -1,9 +1,9 @@
 /** What a tokenizer.json must be before the library sees it: a BPE model whose vocabulary, merges and parts fit together. */
 import { z } from 'zod';
-import { InputError } from '../errors.js';
-import { showText, showValue } from './show-name.js';
-import { checkPart, PART_KINDS } from './tokenizer-parts.js';
-import type { Part } from './tokenizer-parts.js';
+import { InputError } from '../../errors.js';
+import { showText, showValue } from '../show-name.js';
+import { checkPart, PART_KINDS } from './parts.js';
+import type { Part } from './parts.js';
 
 /** Far above any vocabulary; the library makes an array of this length at most. */
 const MAX_TOKENS = 1 << 24;

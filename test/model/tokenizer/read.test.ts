@@ -1,14 +1,14 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
-import { InputError } from '../../src/errors.js';
-import { readConfig } from '../../src/model/read-config.js';
-import type { Tokenizer } from '../../src/model/model.js';
-import { readTokenizer } from '../../src/model/tokenizer.js';
-import { writeFolder } from '../helpers/checkpoints.js';
-import { actualCases, readGoldenTokenizer } from '../helpers/golden-tokenizer.js';
-import { describeShared, DUO_MINI, GOLDEN, SHARED } from '../helpers/paths.js';
-import { temporaryFolder } from '../helpers/temporary.js';
+import { InputError } from '../../../src/errors.js';
+import { readConfig } from '../../../src/model/read-config.js';
+import type { Tokenizer } from '../../../src/model/model.js';
+import { readTokenizer } from '../../../src/model/tokenizer/read.js';
+import { writeFolder } from '../../helpers/checkpoints.js';
+import { actualCases, readGoldenTokenizer } from '../../helpers/golden-tokenizer.js';
+import { describeShared, DUO_MINI, GOLDEN, SHARED } from '../../helpers/paths.js';
+import { temporaryFolder } from '../../helpers/temporary.js';
 
 const root = temporaryFolder();
 

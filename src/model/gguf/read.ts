@@ -5,17 +5,17 @@
  */
 import { closeSync, readSync } from 'node:fs';
 import { basename } from 'node:path';
-import { InputError } from '../errors.js';
-import { openRegular } from '../untrusted.js';
+import { InputError } from '../../errors.js';
+import { openRegular } from '../../untrusted.js';
 import { ByteCursor } from './byte-cursor.js';
-import { readMetadata } from './gguf-metadata.js';
-import type { GgufMetadata } from './gguf-metadata.js';
-import { placeTensors, readTensorInfos } from './gguf-tensors.js';
-import { showText, showValue } from './show-name.js';
-import { requireLittleEndian } from './stored-dtypes.js';
-import type { WeightFile } from './weight-file.js';
+import { readMetadata } from './metadata.js';
+import type { GgufMetadata } from './metadata.js';
+import { placeTensors, readTensorInfos } from './tensors.js';
+import { showText, showValue } from '../show-name.js';
+import { requireLittleEndian } from '../stored-dtypes.js';
+import type { WeightFile } from '../weight-file.js';
 
-export type { GgufMetadata, GgufScalar, GgufValue } from './gguf-metadata.js';
+export type { GgufMetadata, GgufScalar, GgufValue } from './metadata.js';
 
 /** A vocabulary of 256,000 tokens with scores and merges takes about 16 MB. */
 const MAX_HEADER_BYTES = 64 << 20;

@@ -1,7 +1,7 @@
 /** Metadata of a GGUF file by key, each with a rule for what its value must be. */
-import { InputError } from '../errors.js';
-import type { GgufMetadata, GgufValue } from './gguf-metadata.js';
-import { showValue } from './show-name.js';
+import { InputError } from '../../errors.js';
+import type { GgufMetadata, GgufValue } from './metadata.js';
+import { showValue } from '../show-name.js';
 
 /** What a value must be, in words, and what it becomes; undefined: it is not that. */
 export interface KeyRule<T> {

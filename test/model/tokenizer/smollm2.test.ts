@@ -2,10 +2,10 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
-import { tokenizerFromGguf } from '../../src/model/gguf-tokenizer.js';
-import { readGguf } from '../../src/model/gguf.js';
-import type { Tokenizer } from '../../src/model/model.js';
-import { describeSmolLM2, SMOLLM2, SMOLLM2_GOLDEN } from '../helpers/smollm2.js';
+import { tokenizerFromGguf } from '../../../src/model/tokenizer/from-gguf.js';
+import { readGguf } from '../../../src/model/gguf/read.js';
+import type { Tokenizer } from '../../../src/model/model.js';
+import { describeSmolLM2, SMOLLM2, SMOLLM2_GOLDEN } from '../../helpers/smollm2.js';
 
 const ids = z.array(z.number());
 const goldenSchema = z.object({

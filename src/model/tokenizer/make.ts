@@ -2,14 +2,14 @@
  * The tokenizer of a model from its checked parts, whichever file they came from: text to token ids and back through
  * @huggingface/tokenizers, chats through the template.
  */
-import { InputError } from '../errors.js';
+import { InputError } from '../../errors.js';
 import { correctAddedTokens, specialIds } from './added-tokens.js';
 import type { ChatTemplate } from './chat-template.js';
-import type { TokenizerJson } from './check-tokenizer.js';
+import type { TokenizerJson } from './check.js';
 import { correctLibrary } from './correct-library.js';
-import type { Tokenizer } from './model.js';
-import { createLibraryTokenizer } from './tokenizer-library.js';
-import type { LibraryTokenizer } from './tokenizer-library.js';
+import type { Tokenizer } from '../model.js';
+import { createLibraryTokenizer } from './library.js';
+import type { LibraryTokenizer } from './library.js';
 
 export interface TokenizerSource {
   readonly json: TokenizerJson;

@@ -2,16 +2,16 @@
  * The tokenizer in the metadata of a GGUF file (keys as in github.com/ggml-org/ggml, docs/gguf.md), written as the
  * tokenizer.json that the model had before it was converted, from which a tokenizer is made as from any other.
  */
-import { at } from '../errors.js';
+import { at } from '../../errors.js';
 import { chatTemplate } from './chat-template.js';
 import type { ChatTemplate } from './chat-template.js';
-import { checkTokenizerJson } from './check-tokenizer.js';
-import { TokenizerKeys } from './gguf-keys.js';
-import type { GgufMetadata } from './gguf-metadata.js';
+import { checkTokenizerJson } from './check.js';
+import { TokenizerKeys } from '../gguf/keys.js';
+import type { GgufMetadata } from '../gguf/metadata.js';
 import { ggufPreTokenizer } from './gguf-pre-tokenizers.js';
-import { makeTokenizer, missingTokenizer } from './make-tokenizer.js';
-import type { Tokenizer } from './model.js';
-import { showText } from './show-name.js';
+import { makeTokenizer, missingTokenizer } from './make.js';
+import type { Tokenizer } from '../model.js';
+import { showText } from '../show-name.js';
 import { MAX_MERGE_WORK, mergeRanks, mergeWork } from './spm-merges.js';
 
 const MODEL_KEY = 'tokenizer.ggml.model';

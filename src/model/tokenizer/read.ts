@@ -1,13 +1,13 @@
 /** The tokenizer of a model folder: tokenizer.json, and the chat template and special tokens of tokenizer_config.json. */
 import { z } from 'zod';
-import { InputError } from '../errors.js';
-import { readBounded } from '../untrusted.js';
+import { InputError } from '../../errors.js';
+import { readBounded } from '../../untrusted.js';
 import { chatTemplate } from './chat-template.js';
 import type { ChatTemplate } from './chat-template.js';
-import { checkTokenizerJson } from './check-tokenizer.js';
-import { findFile, readJsonObject } from './files.js';
-import { makeTokenizer, missingTokenizer } from './make-tokenizer.js';
-import type { Tokenizer } from './model.js';
+import { checkTokenizerJson } from './check.js';
+import { findFile, readJsonObject } from '../files.js';
+import { makeTokenizer, missingTokenizer } from './make.js';
+import type { Tokenizer } from '../model.js';
 
 /** Largest tokenizer.json read, bytes: vocabularies of 256,000 tokens take about 35 MB. */
 const MAX_TOKENIZER_BYTES = 64 << 20;

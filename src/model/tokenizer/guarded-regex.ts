@@ -3,9 +3,9 @@
  * and `\s*\s*\s*x` repeat nothing that is repeated), and JavaScript has no linear engine for what tokenizers use
  * (lookahead). So they run under a time limit; patterns known to be harmless (KNOWN_SPLITS) are spared the detour.
  */
-import { InputError } from '../errors.js';
+import { InputError } from '../../errors.js';
 import { KNOWN_SPLITS } from './split-patterns.js';
-import { runWithin } from '../time-limit.js';
+import { runWithin } from '../../time-limit.js';
 
 const MIN_LIMIT_MS = 500;
 /** Harmless patterns read some ten thousand characters in a millisecond: a hundred times as long is left for a busy machine. */

@@ -1,11 +1,11 @@
 /** The tensor list of a GGUF file: names, dimensions, types, and where the data lies. */
-import { at, InputError, InternalError } from '../errors.js';
+import { at, InputError, InternalError } from '../../errors.js';
 import type { ByteCursor } from './byte-cursor.js';
-import { checkCount, MAX_NAME_BYTES } from './gguf-metadata.js';
-import { showName } from './show-name.js';
-import { STORED_DTYPES } from './stored-dtypes.js';
-import { weightDtypes } from './weight-file.js';
-import type { StoredTensor } from './weight-file.js';
+import { checkCount, MAX_NAME_BYTES } from './metadata.js';
+import { showName } from '../show-name.js';
+import { STORED_DTYPES } from '../stored-dtypes.js';
+import { weightDtypes } from '../weight-file.js';
+import type { StoredTensor } from '../weight-file.js';
 
 /** Dense decoders have some ten tensors a layer. */
 const MAX_TENSORS = 100_000;

@@ -4,7 +4,7 @@
  * ids without a word.
  */
 import { z } from 'zod';
-import { showText } from './show-name.js';
+import { showText } from '../show-name.js';
 
 /** Longest regular expression read, characters; the longest of well-known models has about 600. */
 const MAX_REGEX = 8192;

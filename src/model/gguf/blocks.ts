@@ -3,7 +3,7 @@
  * ggml (github.com/ggml-org/llama.cpp, ggml/src/ggml-common.h and ggml-quants.c); values are rounded to float32 where its
  * Python package `gguf` (quants.py) rounds them, so that both give the same numbers to the last bit.
  */
-import { float16Values } from './float16.js';
+import { float16Values } from '../float16.js';
 
 /** Writes the values of the block at byte `start` of `source` to `target`, from `to` on. */
 type UnpackBlock = (source: DataView, start: number, target: Float32Array, to: number) => void;

@@ -1,6 +1,6 @@
-import { InputError } from '../../src/errors.js';
-import { chatTemplate, formatTime } from '../../src/model/chat-template.js';
-import type { ChatMessage } from '../../src/model/model.js';
+import { InputError } from '../../../src/errors.js';
+import { chatTemplate, formatTime } from '../../../src/model/tokenizer/chat-template.js';
+import type { ChatMessage } from '../../../src/model/model.js';
 
 const MESSAGES: readonly ChatMessage[] = [
   { role: 'system', content: 'Be kind.' },

@@ -1,14 +1,14 @@
 /** A GGUF file as a checkpoint: what its tensors are called, and which weights lie in each. */
 import { basename } from 'node:path';
-import { InternalError } from '../errors.js';
-import type { Warn } from '../errors.js';
-import type { Checkpoint } from './checkpoint.js';
-import type { Family, Slot, StoredPart } from './families.js';
-import { readGgufConfig } from './gguf-config.js';
-import { hasGgufTokenizer, tokenizerFromGguf } from './gguf-tokenizer.js';
-import { readGguf } from './gguf.js';
-import { hubNameOf } from './hub/name.js';
-import { neededTensors, warnOfEndTokens } from './needed-tensors.js';
+import { InternalError } from '../../errors.js';
+import type { Warn } from '../../errors.js';
+import type { Checkpoint } from '../checkpoint.js';
+import type { Family, Slot, StoredPart } from '../families.js';
+import { readGgufConfig } from './config.js';
+import { hasGgufTokenizer, tokenizerFromGguf } from '../tokenizer/from-gguf.js';
+import { readGguf } from './read.js';
+import { hubNameOf } from '../hub/name.js';
+import { neededTensors, warnOfEndTokens } from '../needed-tensors.js';
 
 const LAYER = 'blk.{layer}.';
 
