@@ -8,9 +8,13 @@ export function palette(color: boolean): ChalkInstance {
   return new Chalk({ level: color ? 2 : 0 });
 }
 
-/** Messages quote what strangers' files hold; nothing in them may steer the terminal. */
+/** Longest part of a message, characters: the longest of our own, a list of problems, is far below. */
+const MAX_SHOWN = 4000;
+
+/** Messages quote what strangers' files hold; nothing in them may steer the terminal, or fill it. */
 function printable(text: string): string {
-  return text.replaceAll(/[^\P{Cc}\n\t]/gu, '\uFFFD');
+  const shown = text.length > MAX_SHOWN ? `${text.slice(0, MAX_SHOWN)}...` : text;
+  return shown.replaceAll(/[^\P{Cc}\n\t]/gu, '\uFFFD');
 }
 
 /** Lines for stderr: what, given, expected, what to try. A defect of ours shows its stack. */
@@ -31,7 +35,7 @@ export function renderError(error: unknown, color: boolean): string {
 }
 
 export function renderWarning(warning: Warning, color: boolean): string {
-  const hint = warning.hint === undefined ? '' : `\n  ${palette(color).cyan('try:')} ${warning.hint}`;
+  const hint = warning.hint === undefined ? '' : `\n  ${palette(color).cyan('try:')} ${printable(warning.hint)}`;
   return `${palette(color).yellow('warning:')} ${printable(warning.message)}${hint}\n`;
 }
 

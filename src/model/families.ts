@@ -34,6 +34,8 @@ export interface Family {
   readonly slidingWindow: 'none' | 'every' | 'by-layer';
   /** Some layers have no rotary embedding: `no_rope_layers`, or every `no_rope_layer_interval`-th. */
   readonly noRopeLayers?: boolean;
+  /** Base of the rotary frequencies where the config gives none in either style of keys; absent: what transformers takes for all. */
+  readonly ropeTheta?: number;
   readonly tensors: readonly StoredPart[];
   /** Tensors that old checkpoints carry and nothing needs. */
   readonly ignored: readonly RegExp[];
@@ -175,13 +177,13 @@ export const FAMILIES: readonly Family[] = [
     mustBeOff: ['use_sliding_window'],
     defaults: {
       num_key_value_heads: 4,
-      rope_theta: 2_000_000,
       max_position_embeddings: 32_768,
       tie_word_embeddings: true,
       no_rope_layer_interval: 4,
     },
     slidingWindow: 'none',
     noRopeLayers: true,
+    ropeTheta: 2_000_000,
     tensors: [...GLOBALS, ...NORMS_BEFORE, ...PROJECTIONS, ...ATTENTION_BIAS, ...MLP_BIAS],
     gguf: { architecture: 'smollm3', pairedRows: true },
   },

@@ -69,10 +69,11 @@ const ROPE_TYPES: Readonly<Record<string, z.ZodType<RopeScaling>>> = {
 
 /**
  * Theta and scaling of a parsed config.json: `rope_parameters` (with `rope_theta` inside), or `rope_theta` beside
- * `rope_scaling` (whose type is under `rope_type` or, in older files, `type`). Where both are there they must agree.
+ * `rope_scaling` (whose type is under `rope_type` or, in older files, `type`). Where both are there they must agree, and
+ * where neither is, theta is `usualTheta`.
  * @throws InputError for another rope type, for missing keys, and for partial rotation.
  */
-export function readRope(raw: Raw, source: string): Pick<ModelConfig, 'ropeTheta' | 'ropeScaling'> {
+export function readRope(raw: Raw, source: string, usualTheta = DEFAULT_THETA): Pick<ModelConfig, 'ropeTheta' | 'ropeScaling'> {
   const older = optionalObject(raw, 'rope_scaling', source);
   const newer = optionalObject(raw, 'rope_parameters', source);
   refusePartial([raw, older, newer], source);
@@ -84,7 +85,7 @@ export function readRope(raw: Raw, source: string): Pick<ModelConfig, 'ropeTheta
         'rope_theta',
         thetas.map((theta) => readTheta(theta, source)),
         source,
-      ) ?? DEFAULT_THETA,
+      ) ?? usualTheta,
     ropeScaling: agreed('rope_scaling and rope_parameters', scalings, source) ?? { type: 'default' },
   };
 }
@@ -118,7 +119,8 @@ function refusePartial(places: readonly (Raw | undefined)[], source: string): vo
 }
 
 function readScaling(keys: Raw, source: string): RopeScaling {
-  const type = keys['rope_type'] ?? keys['type'] ?? 'default';
+  // Phi-3's first configs call their scaling `yarn` or `su`; its factors per frequency tell it (configuration_phi3.py).
+  const type = keys['long_factor'] ? 'longrope' : (keys['rope_type'] ?? keys['type'] ?? 'default');
   const schema = typeof type === 'string' && Object.hasOwn(ROPE_TYPES, type) ? ROPE_TYPES[type] : undefined;
   const nested = Object.values(keys).some((value) => typeof value === 'object' && value !== null && !Array.isArray(value));
   if (schema === undefined || nested)

@@ -90,6 +90,7 @@ describe('parseConfig', () => {
     [{ quantization_config: { quant_method: 'gptq' } }, 'quantized checkpoints are not supported (quantization_config, quant_method gptq)'],
     [{ rope_scaling: { rope_type: 'dynamic', factor: 4 } }, 'unsupported rope type "dynamic"'],
     [{ rope_scaling: { rope_type: 'longrope', factor: 4 } }, 'unsupported rope type "longrope"'],
+    [{ rope_scaling: { type: 'yarn', factor: 4, short_factor: [1], long_factor: [2] } }, 'unsupported rope type "longrope"'],
     [{ rope_scaling: { type: 'dynamic', factor: 4 } }, 'unsupported rope type "dynamic"'],
     [{ rope_scaling: { type: 'constructor' } }, 'unsupported rope type "constructor"'],
     [{ rope_scaling: { rope_type: 'linear' } }, 'config.json: rope type "linear": factor is missing'],
@@ -105,6 +106,15 @@ describe('parseConfig', () => {
     [{ partial_rotary_factor: 0.5 }, 'partial_rotary_factor 0.5 is not supported'],
   ])('refuses %j', (changes, message) => {
     expect(refusal(changes)).toBe(message);
+  });
+
+  test.each([
+    ['10000', 'llama', { rope_theta: undefined }, 10_000],
+    ['2000000', 'smollm3', { rope_theta: undefined }, 2_000_000],
+    ['what rope_parameters has', 'smollm3', { rope_theta: undefined, rope_parameters: { rope_theta: 5000 } }, 5000],
+    ['what stands beside rope_parameters', 'smollm3', { rope_theta: 7000, rope_parameters: { rope_type: 'default' } }, 7000],
+  ])('takes theta as %s for %s with %j', (_, family, changes, theta) => {
+    expect(read({ model_type: family, ...changes }).config.ropeTheta).toBe(theta);
   });
 
   test('names every wrong key at once', () => {
