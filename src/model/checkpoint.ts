@@ -21,6 +21,7 @@ import { readConfig, readGenerationEndTokens } from './read-config.js';
 import { readSafetensors } from './safetensors.js';
 import { hasTokenizer, readTokenizer } from './tokenizer/read.js';
 import type { WeightFile } from './weight-file.js';
+import { showName } from './show-name.js';
 
 const WHOLE = 'model.safetensors';
 const INDEX = 'model.safetensors.index.json';
@@ -126,7 +127,7 @@ function placeTensors(files: readonly WeightFile[]): PlacedTensors {
     for (const [name, tensor] of file.tensors) {
       const first = placed.get(name)?.file;
       if (first !== undefined) {
-        const what = `tensor ${name} is in ${basename(first.path)} and in ${basename(file.path)}`;
+        const what = `tensor ${showName(name)} is in ${basename(first.path)} and in ${basename(file.path)}`;
         throw new InputError({ code: 'tensor_repeated', what, given: file.path });
       }
       placed.set(name, { ...tensor, file });

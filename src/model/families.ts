@@ -36,6 +36,8 @@ export interface Family {
   readonly noRopeLayers?: boolean;
   /** Base of the rotary frequencies where the config gives none in either style of keys; absent: what transformers takes for all. */
   readonly ropeTheta?: number;
+  /** Rope types it knows of those computed here; absent: all. */
+  readonly ropeTypes?: readonly string[];
   readonly tensors: readonly StoredPart[];
   /** Tensors that old checkpoints carry and nothing needs. */
   readonly ignored: readonly RegExp[];
@@ -158,6 +160,7 @@ export const FAMILIES: readonly Family[] = [
   {
     ...SILU,
     name: 'phi3',
+    ropeTypes: ['default'],
     defaults: { rms_norm_eps: 1e-5, max_position_embeddings: 4096 },
     slidingWindow: 'every',
     tensors: [...GLOBALS, ...NORMS_BEFORE, ...FUSED_PROJECTIONS],

@@ -1,5 +1,6 @@
 /** Weights must be numbers: one NaN would spread to every logit, hours later and far from its cause. */
 import { InputError } from '../errors.js';
+import { showName } from './show-name.js';
 
 /** A float32 whose exponent bits are all set is an infinity or NaN. */
 const EXPONENT = 0x7f80_0000;
@@ -29,7 +30,7 @@ export function requireFinite(
   const value = values[index] ?? Number.NaN;
   throw new InputError({
     code: 'weight_not_finite',
-    what: `tensor ${tensor.name} holds ${Number.isNaN(value) ? 'NaN' : 'infinity'} at ${placeOf(from + index, tensor.shape)}`,
+    what: `tensor ${showName(tensor.name)} holds ${Number.isNaN(value) ? 'NaN' : 'infinity'} at ${placeOf(from + index, tensor.shape)}`,
     given: path,
     expected: 'finite numbers',
     hint: 'get the file again and compare its hash with the one its publisher gives',

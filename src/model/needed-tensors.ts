@@ -7,6 +7,7 @@ import { belongsToLayer, plannedTensors } from './plan.js';
 import type { PlannedTensor, PlannedWeight } from './plan.js';
 import { isWeightDtype, weightDtypes } from './weight-file.js';
 import type { StoredTensor, WeightFile } from './weight-file.js';
+import { showName } from './show-name.js';
 
 /** A tensor in one of the files. */
 export interface PlacedTensor extends StoredTensor {
@@ -54,14 +55,14 @@ function findTensor(planned: PlannedTensor, { placed, config, source }: TensorSe
   if (!isWeightDtype(tensor.dtype))
     throw new InputError({
       code: 'tensor_dtype',
-      what: `tensor ${name}: dtype ${tensor.dtype} is not supported`,
+      what: `tensor ${showName(name)}: dtype ${tensor.dtype} is not supported`,
       given: tensor.file.path,
       expected: weightDtypes(),
     });
   if (tensor.shape.length !== shape.length || shape.some((size, i) => size !== tensor.shape[i]))
     throw new InputError({
       code: 'tensor_shape',
-      what: `tensor ${name}: shape [${tensor.shape.join(', ')}] does not fit the config`,
+      what: `tensor ${showName(name)}: shape [${tensor.shape.join(', ')}] does not fit the config`,
       given: tensor.file.path,
       expected: `[${shape.join(', ')}] (${shapeKeys})`,
     });
@@ -76,7 +77,7 @@ function reportUnused({ family, parts, config, placed }: TensorSearch, needed: r
   if (foreign !== undefined)
     throw new InputError({
       code: 'tensor_unexpected',
-      what: `unexpected tensor ${foreign}: a ${family.name} layer has no such part, and leaving it out would change the result`,
+      what: `unexpected tensor ${showName(foreign)}: a ${family.name} layer has no such part, and leaving it out would change the result`,
       given: placed.get(foreign)?.file.path ?? foreign,
     });
   const head = parts.find((part) => part.slots.includes('head'))?.name;

@@ -77,7 +77,7 @@ export function parseConfig(given: Readonly<Record<string, unknown>>, source: st
     vocab: keys.vocab_size,
     maxPositions: keys.max_position_embeddings ?? DEFAULTS.maxPositions,
     rmsNormEps: keys.rms_norm_eps ?? DEFAULTS.rmsNormEps,
-    ...readRope(raw, source, family.ropeTheta),
+    ...readRope(raw, family, source),
     tied: keys.tie_word_embeddings ?? false,
     attentionBias: keys.attention_bias ?? false,
     mlpBias: keys.mlp_bias ?? false,

@@ -2,17 +2,17 @@
 import { z } from 'zod';
 import { InputError } from '../errors.js';
 import type { Family } from './families.js';
+import { MAX_POSITIONS } from './limits.js';
 
 type Raw = Readonly<Record<string, unknown>>;
 
-const MAX_POSITIONS = 2 ** 31 - 1;
 const size = z.int('must be a positive integer or null').positive('must be a positive integer or null').max(MAX_POSITIONS).nullish();
 
 const windowSchema = z.looseObject({
   sliding_window: size,
   use_sliding_window: z.boolean('must be true or false').nullish(),
   max_window_layers: z.int('must be an integer').min(0, 'must not be negative').nullish(),
-  layer_types: z.array(z.string(), 'must be a list of names').nullish(),
+  layer_types: z.array(z.string('must be a name'), 'must be a list of names').nullish(),
 });
 
 /**
@@ -20,9 +20,17 @@ const windowSchema = z.looseObject({
  * transformers). @throws InputError
  */
 export function readWindows(family: Family, raw: Raw, layers: number, source: string): (number | null)[] {
-  if (family.slidingWindow === 'none') return noWindows(layers);
   const keys = parse(windowSchema, raw, source);
   const window = keys.sliding_window ?? null;
+  if (family.slidingWindow === 'none') {
+    if (keys.layer_types?.includes('sliding_attention'))
+      throw invalid(
+        `layer_types has sliding_attention, which is not supported for ${family.name}`,
+        source,
+        'full_attention in every layer',
+      );
+    return noWindows(layers);
+  }
   if (family.slidingWindow === 'every') return Array.from({ length: layers }, () => window);
   const used = keys.use_sliding_window === true ? window : null;
   const types = keys.layer_types ?? Array.from({ length: layers }, (_, layer) => usualType(layer, used, keys.max_window_layers));

@@ -2,16 +2,20 @@
 import { z } from 'zod';
 import { InputError } from '../errors.js';
 import type { ModelConfig, RopeScaling } from './config.js';
-
-/** What transformers takes when `rope_theta` is absent. */
-const DEFAULT_THETA = 10_000;
+import type { Family } from './families.js';
+import { DEFAULT_ROPE_THETA } from './limits.js';
 
 type Raw = Readonly<Record<string, unknown>>;
 
 const factor = z.number({ error: ({ input }) => (input === undefined ? 'is missing' : 'must be a number') }).positive('must be positive');
 const positions = z.int({ error: ({ input }) => (input === undefined ? 'is missing' : 'must be an integer') }).positive('must be positive');
 
-const optional = factor.nullish().transform((value) => value ?? undefined);
+/** Absent, null and 0 are one: transformers asks whether such a number is true. */
+const optional = z
+  .number('must be a number')
+  .nonnegative('must not be negative')
+  .nullish()
+  .transform((value) => value || undefined);
 
 interface YarnScales {
   readonly factor: number;
@@ -54,7 +58,7 @@ const ROPE_TYPES: Readonly<Record<string, z.ZodType<RopeScaling>>> = {
       beta_fast: optional,
       beta_slow: optional,
       original_max_position_embeddings: positions,
-      truncate: z.boolean('must be true or false').default(true),
+      truncate: z.boolean('must be true or false').nullable().default(true),
     })
     .transform((keys) => ({
       type: 'yarn' as const,
@@ -62,7 +66,7 @@ const ROPE_TYPES: Readonly<Record<string, z.ZodType<RopeScaling>>> = {
       betaFast: keys.beta_fast ?? 32,
       betaSlow: keys.beta_slow ?? 1,
       originalPositions: keys.original_max_position_embeddings,
-      truncate: keys.truncate,
+      truncate: keys.truncate === true,
       attentionFactor: yarnAttentionFactor(keys),
     })),
 };
@@ -70,14 +74,14 @@ const ROPE_TYPES: Readonly<Record<string, z.ZodType<RopeScaling>>> = {
 /**
  * Theta and scaling of a parsed config.json: `rope_parameters` (with `rope_theta` inside), or `rope_theta` beside
  * `rope_scaling` (whose type is under `rope_type` or, in older files, `type`). Where both are there they must agree, and
- * where neither is, theta is `usualTheta`.
+ * where neither is, theta is the family's.
  * @throws InputError for another rope type, for missing keys, and for partial rotation.
  */
-export function readRope(raw: Raw, source: string, usualTheta = DEFAULT_THETA): Pick<ModelConfig, 'ropeTheta' | 'ropeScaling'> {
+export function readRope(raw: Raw, family: Family, source: string): Pick<ModelConfig, 'ropeTheta' | 'ropeScaling'> {
   const older = optionalObject(raw, 'rope_scaling', source);
   const newer = optionalObject(raw, 'rope_parameters', source);
   refusePartial([raw, older, newer], source);
-  const scalings = [older, newer].filter((keys) => keys !== undefined).map((keys) => readScaling(withPositions(keys, raw), source));
+  const scalings = [older, newer].filter((keys) => keys !== undefined).map((keys) => readScaling(completed(keys, raw), family, source));
   const thetas = [raw, newer, older].flatMap((keys) => keys?.['rope_theta'] ?? []);
   return {
     ropeTheta:
@@ -85,7 +89,9 @@ export function readRope(raw: Raw, source: string, usualTheta = DEFAULT_THETA): 
         'rope_theta',
         thetas.map((theta) => readTheta(theta, source)),
         source,
-      ) ?? usualTheta,
+      ) ??
+      family.ropeTheta ??
+      DEFAULT_ROPE_THETA,
     ropeScaling: agreed('rope_scaling and rope_parameters', scalings, source) ?? { type: 'default' },
   };
 }
@@ -97,14 +103,17 @@ function optionalObject(raw: Raw, key: string, source: string): Raw | undefined 
   throw new InputError({ code: 'config_invalid', what: `config.json: ${key} must be an object or null`, given: source });
 }
 
-/** Positions before scaling: beside the rope parameters first, then in them; YaRN's are else `max_position_embeddings`. */
-function withPositions(keys: Raw, raw: Raw): Raw {
-  const type = keys['rope_type'] ?? keys['type'];
-  const found =
-    raw['original_max_position_embeddings'] ??
-    keys['original_max_position_embeddings'] ??
-    (type === 'yarn' ? raw['max_position_embeddings'] : undefined);
-  return found === undefined || found === null ? keys : { ...keys, original_max_position_embeddings: found };
+/**
+ * With what may stand elsewhere: the positions before scaling are beside the rope parameters first, then in them; YaRN's are else
+ * `max_position_embeddings`, and a factor of null is the ratio of the two. Llama 3's must be given: a guess would be silent.
+ */
+function completed(keys: Raw, raw: Raw): Raw {
+  const yarn = (keys['rope_type'] ?? keys['type']) === 'yarn';
+  const longest = raw['max_position_embeddings'];
+  const original = raw['original_max_position_embeddings'] ?? keys['original_max_position_embeddings'] ?? (yarn ? longest : undefined);
+  const ratio = typeof longest === 'number' && typeof original === 'number' ? longest / original : undefined;
+  const factor = yarn && keys['factor'] === null ? ratio : keys['factor'];
+  return { ...keys, original_max_position_embeddings: original, factor };
 }
 
 function refusePartial(places: readonly (Raw | undefined)[], source: string): void {
@@ -118,17 +127,18 @@ function refusePartial(places: readonly (Raw | undefined)[], source: string): vo
     });
 }
 
-function readScaling(keys: Raw, source: string): RopeScaling {
+function readScaling(keys: Raw, family: Family, source: string): RopeScaling {
   // Phi-3's first configs call their scaling `yarn` or `su`; its factors per frequency tell it (configuration_phi3.py).
   const type = keys['long_factor'] ? 'longrope' : (keys['rope_type'] ?? keys['type'] ?? 'default');
-  const schema = typeof type === 'string' && Object.hasOwn(ROPE_TYPES, type) ? ROPE_TYPES[type] : undefined;
+  const types = family.ropeTypes ?? Object.keys(ROPE_TYPES);
+  const schema = typeof type === 'string' && types.includes(type) ? ROPE_TYPES[type] : undefined;
   const nested = Object.values(keys).some((value) => typeof value === 'object' && value !== null && !Array.isArray(value));
   if (schema === undefined || nested)
     throw new InputError({
       code: 'rope_unsupported',
       what: nested ? 'rope parameters per layer type are not supported' : `unsupported rope type ${JSON.stringify(type)}`,
       given: source,
-      expected: `one of: ${Object.keys(ROPE_TYPES).join(', ')}`,
+      expected: `one of: ${types.join(', ')}`,
     });
   const parsed = schema.safeParse(keys);
   if (parsed.success) return parsed.data;

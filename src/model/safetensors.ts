@@ -10,6 +10,7 @@ import { openRegular, readFully } from '../untrusted.js';
 import { parseJsonObject } from './files.js';
 import { requireLittleEndian, STORED_DTYPES } from './stored-dtypes.js';
 import type { StoredTensor, WeightFile } from './weight-file.js';
+import { showName } from './show-name.js';
 
 /** A tensor takes about 150 bytes of header: room for 100,000 of them, where large checkpoints have a thousand per file. */
 const MAX_HEADER_BYTES = 16 << 20;
@@ -63,14 +64,14 @@ function readHeaderBytes(descriptor: number, size: number, path: string): Uint8A
 
 function readEntry(name: string, entry: unknown, dataStart: number, path: string): StoredTensor {
   const fail = (problem: string): InputError =>
-    new InputError({ code: 'safetensors_tensor', what: `tensor ${name}: ${problem}`, given: path });
+    new InputError({ code: 'safetensors_tensor', what: `tensor ${showName(name)}: ${problem}`, given: path });
   if (typeof entry !== 'object' || entry === null) throw fail('its header entry must be an object');
   const { dtype, shape, data_offsets: offsets } = entry as Readonly<Record<string, unknown>>;
   for (const [key, value] of Object.entries({ dtype, shape, data_offsets: offsets }))
     if (value === undefined) throw fail(`no ${key} field`);
   const stored = typeof dtype === 'string' ? STORED_DTYPES.get(dtype) : undefined;
   // Quantized blocks are other formats'.
-  if (typeof dtype !== 'string' || stored?.blockValues !== 1) throw fail(`unknown dtype ${JSON.stringify(dtype)}`);
+  if (typeof dtype !== 'string' || stored?.blockValues !== 1) throw fail(`unknown dtype ${show(dtype)}`);
   if (!isSizes(shape)) throw fail(`shape ${show(shape)} must hold non-negative integers`);
   if (shape.length > MAX_DIMENSIONS) throw fail(`${shape.length} dimensions, expected at most ${MAX_DIMENSIONS}`);
   if (!isSizes(offsets) || offsets.length !== 2) throw fail(`data_offsets ${show(offsets)} must be two non-negative integers`);
@@ -93,13 +94,13 @@ function checkCoverage(tensors: readonly StoredTensor[], dataStart: number, data
   let end = dataStart;
   let before = 'the header';
   for (const tensor of tensors) {
-    if (tensor.start < end) throw fail(`tensor ${tensor.name} and ${before} overlap`);
-    if (tensor.start > end) throw fail(`${tensor.start - end} bytes between ${before} and tensor ${tensor.name} belong to none`);
+    if (tensor.start < end) throw fail(`tensor ${showName(tensor.name)} and ${before} overlap`);
+    if (tensor.start > end) throw fail(`${tensor.start - end} bytes between ${before} and tensor ${showName(tensor.name)} belong to none`);
     end += tensor.bytes;
-    before = `tensor ${tensor.name}`;
+    before = `tensor ${showName(tensor.name)}`;
     if (end > dataStart + dataBytes)
       throw fail(
-        `the file is cut short: tensor ${tensor.name} ends at byte ${end - dataStart} but the data section has only ${dataBytes} bytes`,
+        `the file is cut short: tensor ${showName(tensor.name)} ends at byte ${end - dataStart} but the data section has only ${dataBytes} bytes`,
       );
   }
   if (end < dataStart + dataBytes)

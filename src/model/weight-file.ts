@@ -9,6 +9,7 @@ import { openRegular, readFully } from '../untrusted.js';
 import { requireFinite } from './finite.js';
 import { STORED_DTYPES } from './stored-dtypes.js';
 import type { StoredDtype } from './stored-dtypes.js';
+import { showName } from './show-name.js';
 
 /** Bytes read at a time: far smaller than the weights, large enough that a read costs nothing beside its copy. */
 const PIECE_BYTES = 1 << 20;
@@ -144,7 +145,7 @@ function widen(tensor: StoredTensor, source: Uint8Array, target: Float32Array, p
   if (dtype.widen === undefined)
     throw new InputError({
       code: 'tensor_dtype',
-      what: `tensor ${tensor.name}: dtype ${tensor.dtype} is not supported`,
+      what: `tensor ${showName(tensor.name)}: dtype ${tensor.dtype} is not supported`,
       given: path,
       expected: weightDtypes(),
     });

@@ -63,6 +63,11 @@ describe('parseConfig', () => {
       { rope_theta: undefined, rope_parameters: { ...llama3, rope_theta: 10000 } },
       { type: 'llama3', factor: 8, lowFreqFactor: 1, highFreqFactor: 4, originalPositions: 64 },
     ],
+    [
+      'yarn whose factor and scale are left to the ratio of positions',
+      { rope_scaling: { type: 'yarn', factor: null, mscale: 0, truncate: null, original_max_position_embeddings: 16 } },
+      { type: 'yarn', factor: 4, truncate: false, attentionFactor: 0.1 * Math.log(4) + 1 },
+    ],
   ])('reads rope: %s', (_title, changes, scaling) => {
     expect(read(changes).config).toMatchObject({ ropeTheta: 10000, ropeScaling: scaling });
   });
@@ -102,6 +107,12 @@ describe('parseConfig', () => {
       { rope_parameters: { rope_type: 'default', rope_theta: 5000 } },
       'config.json gives rope_theta twice, and they differ: 10000 and 5000',
     ],
+    [{ model_type: 'phi3', rope_scaling: { type: 'yarn', factor: 4 } }, 'unsupported rope type "yarn"'],
+    [
+      { model_type: 'smollm3', sliding_window: 8, layer_types: ['sliding_attention', 'full_attention'] },
+      'config.json: layer_types has sliding_attention, which is not supported for smollm3',
+    ],
+    [{ model_type: 'qwen3', layer_types: [1, 2] }, 'config.json: layer_types.0 must be a name, layer_types.1 must be a name'],
     [{ rope_theta: 0 }, 'config.json: rope_theta must be a number above 1, got 0'],
     [{ partial_rotary_factor: 0.5 }, 'partial_rotary_factor 0.5 is not supported'],
   ])('refuses %j', (changes, message) => {

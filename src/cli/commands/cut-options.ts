@@ -30,7 +30,7 @@ export function withWindow(pattern: Pattern, given: { readonly sink?: number | u
 
 /** `32x8` as layers and KV heads. @throws InputError */
 export function parseShape(text: string): { readonly layers: number; readonly kvHeads: number } {
-  const [, layers, kvHeads] = /^(\d{1,6})x(\d{1,6})$/.exec(text) ?? [];
+  const [, layers, kvHeads] = /^([1-9]\d{0,5})x([1-9]\d{0,5})$/.exec(text) ?? [];
   if (layers !== undefined && kvHeads !== undefined) return { layers: Number(layers), kvHeads: Number(kvHeads) };
   throw new InputError({ code: 'shape', what: '--shape is not a shape', given: text, expected: 'layers x KV heads, such as 32x8' });
 }

@@ -33,8 +33,9 @@ export const inspectCommand = defineCommand({
   run: async (options, io, positionals) => {
     const [path = ''] = positionals;
     const { sink, recent, config } = options;
+    const shape = options.shape === undefined ? undefined : parseShape(options.shape);
     const pattern = withWindow(readPattern(path, { warn: io.warn, config, sink, recent, assumeWindow: true }), options);
-    if (options.shape !== undefined) checkShape(pattern, parseShape(options.shape));
+    if (shape !== undefined) checkShape(pattern, shape);
     const context = await cutContext(pattern, options, io);
     const cuts = requestedCuts(options).map((request) => resolveCut(pattern, request, context));
     const report = cutReport(pattern);

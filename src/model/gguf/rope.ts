@@ -3,12 +3,10 @@ import type { ModelConfig, RopeScaling } from '../config.js';
 import { decimal, integer, text } from './rules.js';
 import type { GgufKeys } from './rules.js';
 import type { GgufFile } from './read.js';
-import { MAX_POSITIONS } from '../limits.js';
+import { DEFAULT_ROPE_THETA, MAX_POSITIONS } from '../limits.js';
 import { showText } from '../show-name.js';
 import { readTensor } from '../weight-file.js';
 
-/** What llama.cpp takes when the key is absent. */
-const DEFAULT_THETA = 10_000;
 const DIVISORS = 'rope_freqs.weight';
 /** Another scaling, which depends on the length of the text: not computed here. */
 const LONG_ROPE = ['rope_factors_long.weight', 'rope_factors_short.weight'];
@@ -51,7 +49,7 @@ export function readGgufRope(
       `the whole head, ${headDim}`,
     );
   return {
-    ropeTheta: keys.optional(`${prefix}.freq_base`, decimal(1)) ?? DEFAULT_THETA,
+    ropeTheta: keys.optional(`${prefix}.freq_base`, decimal(1)) ?? DEFAULT_ROPE_THETA,
     ropeScaling: readScaling(file, keys, `${prefix}.scaling`, headDim, maxPositions),
   };
 }
