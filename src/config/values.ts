@@ -85,7 +85,7 @@ export function list<T>(item: z.ZodType<T>): z.ZodType<T[]> {
 
 /** `4K,32K`, `4K-128K*2` (doubling), `1K-4K+1K` (steps), or a mix of them. */
 export const lengths: z.ZodType<number[]> = fromText('lengths such as 4K,32K or a range such as 4K-128K*2 or 1K-4K+1K', (raw) => {
-  const parts = Array.isArray(raw) ? raw.map(String) : (asText(raw)?.split(',') ?? []);
+  const parts = Array.isArray(raw) ? raw.map((part) => asText(part) ?? '') : (asText(raw)?.split(',') ?? []);
   const values = parts.map(parseRange);
   return values.length === 0 || values.includes(undefined) ? undefined : values.flatMap((value) => value ?? []);
 });
