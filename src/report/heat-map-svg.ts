@@ -22,6 +22,8 @@ const MAX_WIDTH = 1500;
 /** Mean widths of a character in the panel titles and in the caption. */
 const TITLE_CHARACTER = 9.6;
 const CAPTION_CHARACTER = 7.3;
+/** Mean width of a bold character, of its size. */
+const BOLD_WIDTH = 0.7;
 const MISSING = '#ffffff';
 
 interface Layout {
@@ -69,7 +71,7 @@ function options(map: HeatMap, layout: Layout): Record<string, unknown> {
     animation: false,
     backgroundColor: '#ffffff',
     textStyle: { fontFamily: FONT, color: '#1a1a1a' },
-    title: [heading(map.title), captionOf(layout), ...map.panels.map((panel, index) => panelTitle(panel, places[index]))],
+    title: [heading(map.title, layout.width), captionOf(layout), ...map.panels.map((panel, index) => panelTitle(panel, places[index]))],
     grid: places,
     xAxis: places.map((_, gridIndex) => axis(gridIndex, 'context tokens', map.lengths.map(thousands), 34)),
     yAxis: places.map((_, gridIndex) => ({ ...axis(gridIndex, 'needle depth', map.depths.map(percent), 54), inverse: true })),
@@ -82,8 +84,10 @@ function text(size: number, weight: 'normal' | 'bold' = 'normal'): Record<string
   return { fontFamily: FONT, fontSize: size, fontWeight: weight, color: '#1a1a1a' };
 }
 
-function heading(title: string): Record<string, unknown> {
-  return { text: title, left: 16, top: 12, textStyle: text(17, 'bold') };
+/** In one line, smaller where a model's name is long. */
+function heading(title: string, width: number): Record<string, unknown> {
+  const size = Math.min(17, Math.floor((width - 32) / (title.length * BOLD_WIDTH)));
+  return { text: title, left: 16, top: 12, textStyle: text(size, 'bold') };
 }
 
 function captionOf(layout: Layout): Record<string, unknown> {

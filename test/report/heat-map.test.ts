@@ -26,6 +26,13 @@ test('the SVG names every axis value, score, count, missing cell and caption lin
   }
 });
 
+test('a long title is smaller, so that it stays inside the picture', () => {
+  const fontSize = (title: string): number =>
+    Number(new RegExp(`font-size:\\s?(\\d+)px[^>]*>${title}<`).exec(heatMapSvg({ ...map, title }))?.[1]);
+  expect(fontSize('Needles')).toBe(17);
+  expect(fontSize('N'.repeat(100))).toBeLessThan(10);
+});
+
 test('the PNG is one, at twice the size of the SVG', async () => {
   const svg = heatMapSvg(map);
   const png = Buffer.from(await svgToPng(svg));

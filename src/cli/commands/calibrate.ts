@@ -27,6 +27,7 @@ import { localModel } from '../model-path.js';
 import { openCalibrationView } from '../ui/calibration-view.js';
 import { formatDuration } from '../ui/progress.js';
 import { calibrationSummary } from '../ui/calibration-summary.js';
+import type { Places } from '../ui/calibration-summary.js';
 
 const FLAG_NAMES = [
   'model',
@@ -93,7 +94,7 @@ async function run(options: CalibrateOptions, io: Io): Promise<CommandResult> {
   const { pattern, results } = await calibrateWithView(model, settings, seeds, data, directory, io);
   const output = options.output ?? join(directory.path, 'pattern');
   writePattern(output, pattern);
-  return summarize(output, directory, parsePattern(pattern, output), results, io);
+  return summarize({ output, run: directory.path, model: options.model }, directory, parsePattern(pattern, output), results, io);
 }
 
 /** What --print-config adds: the sizes of the preset, the model's window, the mathematics chosen. It fetches no model. */
@@ -198,7 +199,7 @@ function dryRun(
 }
 
 function summarize(
-  output: string,
+  places: Places,
   directory: RunDirectory<Row>,
   pattern: ReturnType<typeof parsePattern>,
   results: readonly SeedResult[],
@@ -211,9 +212,9 @@ function summarize(
     ...state.last,
     checks: state.validations,
   }));
-  directory.writeJson('summary.json', { pattern: output, seeds: last });
+  directory.writeJson('summary.json', { pattern: places.output, seeds: last });
   return {
-    json: { pattern: output, run: directory.path, gates: pattern.gates, seeds: last },
-    text: calibrationSummary(output, directory.path, pattern, results, io),
+    json: { pattern: places.output, run: places.run, gates: pattern.gates, seeds: last },
+    text: calibrationSummary(places, pattern, results, io),
   };
 }

@@ -8,9 +8,15 @@ import { cutTable } from './cut-text.js';
 import { gateMap, renderHeadMaps } from './gate-map.js';
 import { formatNumber, formatPercent } from './numbers.js';
 
+/** Where a calibration has put its results, and what `--model` was given; absent: the embedded model. */
+export interface Places {
+  readonly output: string;
+  readonly run: string;
+  readonly model?: string | undefined;
+}
+
 export function calibrationSummary(
-  output: string,
-  run: string,
+  { output, run, model }: Places,
   pattern: Pattern,
   results: readonly SeedResult[],
   view: TerminalView,
@@ -26,7 +32,7 @@ export function calibrationSummary(
     '',
     `pattern  ${output}`,
     `run      ${run}`,
-    `next     duo evaluate --pattern ${output} --retrieval-ratio 0.5,0.25`,
+    `next     duo evaluate ${model === undefined ? '' : `--model ${model} `}--pattern ${output} --retrieval-ratio 0.5,0.25`,
   ];
   return `${lines.join('\n')}\n`;
 }
