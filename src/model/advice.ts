@@ -34,7 +34,7 @@ const ADVICE: Readonly<Record<string, Advice>> = {
   file_size: file,
   file_unreadable: file,
   gguf_alignment: gguf,
-  gguf_config: { ...gguf, hint: FAMILIES },
+  gguf_config: { ...gguf, hint: 'convert the model again, with a present converter, or take one of a family that the README lists' },
   gguf_count: gguf,
   gguf_magic: gguf,
   gguf_metadata: gguf,
