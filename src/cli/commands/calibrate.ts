@@ -85,9 +85,10 @@ async function run(options: CalibrateOptions, io: Io): Promise<CommandResult> {
   // What is wrong or cannot fit is refused before TensorFlow is loaded. At most the whole sample is labelled.
   const plan = planMemory(info.config, info.weightBytes, { contextTokens: settings.maxTokens, labelledTokens: settings.maxTokens });
   checkMemory(plan, settings.maxTokens);
-  const data = new CalibrationData(settings, info.readTokenizer(), io.warn);
+  const tokenizer = info.readTokenizer();
+  const data = new CalibrationData(settings, tokenizer, io.warn);
   const device = await openDevice({ device: options.device, threads: options.threads, warn: io.warn, environment: io.environment });
-  const model = await loadModel(path, device, io);
+  const model = await loadModel(path, device, { ...io, tokenizer });
   if (options.dryRun === true) return dryRun(model, settings, seeds, data, plan.peakBytes);
   const directory = openDirectory(options, settings, seeds, model, data);
   directory.recordSession(describeSession(device.description, options.threads));

@@ -1,9 +1,11 @@
 /** The one fixed tensorflow-cpu wheel: fetched by pip, checked by its hash, unpacked in part and never imported. */
 import { createHash } from 'node:crypto';
-import { createReadStream, existsSync, mkdirSync, readdirSync, renameSync, rmSync, statSync, statfsSync } from 'node:fs';
+import { createReadStream, existsSync, mkdirSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs';
 import { dirname, join, posix } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { z } from 'zod';
+import { requireDisk } from '../../disk.js';
+import type { DiskNeed } from '../../disk.js';
 import { EnvironmentError, InputError } from '../../errors.js';
 import type { OnProgress } from '../../progress.js';
 import { WHEEL_FITS } from './platform.js';
@@ -71,7 +73,7 @@ export async function fetchWheel(folder: string, context: WheelContext): Promise
   if (!WHEEL_FITS) throw notFound('and the wheel is for Linux on x86-64 only');
   const scratch = scratchPath(folder);
   mkdirSync(scratch);
-  requireDisk(scratch, DOWNLOAD_BYTES);
+  requireDisk(scratch, diskNeed(DOWNLOAD_BYTES));
   try {
     await download(python, scratch, context);
     const name = readdirSync(scratch).find((entry) => entry.endsWith('.whl'));
@@ -85,17 +87,7 @@ export async function fetchWheel(folder: string, context: WheelContext): Promise
   return kept;
 }
 
-function requireDisk(folder: string, bytes: number): void {
-  const { bavail, bsize } = statfsSync(folder);
-  if (bavail * bsize >= bytes) return;
-  throw new EnvironmentError({
-    code: 'disk_full',
-    what: 'there is not enough disk for libtensorflow',
-    given: `${((bavail * bsize) / 1e9).toFixed(1)} GB free at ${folder}`,
-    expected: `${(bytes / 1e9).toFixed(1)} GB`,
-    hint: 'free some, or set DUO_HOME to a folder on another disk',
-  });
-}
+const diskNeed = (bytes: number): DiskNeed => ({ name: 'libtensorflow', bytes, variable: 'DUO_HOME' });
 
 function notFound(why: string): EnvironmentError {
   return new EnvironmentError({
@@ -177,7 +169,7 @@ with zipfile.ZipFile(sys.argv[1]) as wheel:
  */
 export async function unpackWheel(wheel: string, folder: string, environment: Environment, signal?: AbortSignal): Promise<void> {
   const python = findPython(environment);
-  requireDisk(folder, UNPACKED_BYTES);
+  requireDisk(folder, diskNeed(UNPACKED_BYTES));
   if (python === undefined) throw notFound(`in a form that can be used: unpacking ${wheel} needs python3`);
   const wanted = JSON.stringify(WANTED.map(({ prefix }) => prefix));
   const listed = await runTool({ command: python, args: ['-c', LIST_ENTRIES, wheel], environment, input: wanted, signal });

@@ -1,7 +1,8 @@
 /** Brings the files of one commit that a model needs, and no others, into the cache. */
-import { mkdirSync, statfsSync } from 'node:fs';
+import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { EnvironmentError, InputError } from '../../errors.js';
+import { requireDisk } from '../../disk.js';
+import { InputError } from '../../errors.js';
 import type { OnProgress } from '../../progress.js';
 import { readConfig } from '../read-config.js';
 import type { RepositoryCache } from './cache.js';
@@ -56,7 +57,8 @@ async function fetchAll(files: readonly HubFile[], target: FetchTarget, onProgre
   const missing = files.filter((file) => !cache.holds(commit, file));
   if (missing.length === 0) return;
   const total = missing.reduce((sum, file) => sum + missingBytes(file, cache), 0);
-  requireDisk(total, cache.folder);
+  mkdirSync(cache.folder, { recursive: true });
+  requireDisk(cache.folder, { name: 'the model', bytes: total, variable: 'HF_HOME' });
   let came = 0;
   for (const file of missing) {
     const onBytes = (bytes: number, note?: string): void => {
@@ -75,16 +77,3 @@ function missingBytes(file: HubFile, cache: RepositoryCache): number {
 }
 
 const megabytes = (bytes: number): number => Math.max(0, Math.ceil(bytes / 1e6));
-
-function requireDisk(bytes: number, folder: string): void {
-  mkdirSync(folder, { recursive: true });
-  const { bavail, bsize } = statfsSync(folder);
-  if (bavail * bsize >= bytes) return;
-  throw new EnvironmentError({
-    code: 'disk_full',
-    what: 'there is not enough disk for the model',
-    given: `${((bavail * bsize) / 1e9).toFixed(1)} GB free at ${folder}`,
-    expected: `${(bytes / 1e9).toFixed(1)} GB`,
-    hint: 'free some, or set HF_HOME to a folder on another disk',
-  });
-}
